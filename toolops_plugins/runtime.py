@@ -236,6 +236,7 @@ class ToolOps(Decorators, Closing):
             )
         if chosen.url is None and tier is None:
             raise ConfigurationError("ledger", "needs a URL, since there is no Redis tier")
+        chosen.import_store()
         found = weakref.ref(self)
         writer = Writer(
             partial(chosen.open_store, tier),

@@ -211,15 +211,17 @@ def _count(call: Call, outcome: Outcome, answer: Answer | None, value: Any) -> N
             saved_price = answer.price
     price = _price(call)
     asked_cache = call.key is not None and outcome not in ("bypass", "refresh")
+    event = None
+    if shared.emitter.active or plan.stats.tally is not None:
+        event = _event(call, outcome, latency, answer, saved_latency, saved_price, value)
     plan.stats.count(
         outcome, latency, call.attempts, price, saved_latency, saved_price, tier, asked_cache,
-        call.reason,
+        call.reason, event,
     )  # fmt: skip
-    if not shared.emitter.active:
+    if event is None or not shared.emitter.active:
         return
     if outcome == "coalesced" and answer is not None and shared.emitter.steppers:
         emit_step(call, "joined", other=_start_of_maker(answer, stream=plan.stream))
-    event = _event(call, outcome, latency, answer, saved_latency, saved_price, value)
     shared.emitter.emit(event, call.start)
 
 

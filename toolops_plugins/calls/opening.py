@@ -51,6 +51,7 @@ def make_open(plan: Plan) -> Open:
     new_event: Callable[[type[CallEvent], tuple[Any, ...]], CallEvent] = tuple.__new__
     find_key, remembered = keyer.key, keyer.remembered
     hits, count_pending = stats.hits, stats.count_pending
+    tallies = stats.tally is not None
     # Only the first tier is looked at; the flow asks all others.
     first = plan.tiers.all[0] if plan.tiers.all and plan.policy.cache is not None else None
     memory = first if isinstance(first, Memory) else _EMPTY
@@ -98,10 +99,13 @@ def make_open(plan: Plan) -> Open:
                 saved = slot.took - latency
                 if saved < 0.0:  # noqa: PLR1730 - max() takes five times as long
                     saved = 0.0
-                hits.append((latency, saved, slot.price))
-                if len(hits) >= BATCH:
-                    count_pending()
-                if emitter.active:
+                # A ledger tells the calls of models and agents apart, by their events.
+                by_event = tallies and find_plan().is_described
+                if not by_event:
+                    hits.append((latency, saved, slot.price))
+                    if len(hits) >= BATCH:
+                        count_pending()
+                if by_event or emitter.active:
                     plan = find_plan()
                     known = details = None
                     if plan.describe_start is not None:
@@ -116,6 +120,8 @@ def make_open(plan: Plan) -> Open:
                             None, None, False, None, details, plan.kind, 0.0,
                         ),
                     )  # fmt: skip
+                    if by_event:
+                        stats.record(event)
                     if emitter.starters:
                         emit_with_start(plan, event, known)
                     else:

@@ -237,6 +237,15 @@ class Plan:
         """True if its calls have nothing but attempts: no cache, flight, stream or fallback."""
         return self.keyer is None and not self.stream and self.policy.fallback is NOTHING
 
+    @property
+    def is_described(self) -> bool:
+        """True if its events say more of a call than a tool's do, such as the model."""
+        return (
+            self.describe_result is not None
+            or self.describe_start is not None
+            or self.kind != "tool"
+        )
+
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """Return a :class:`Call` with its key, without looking for a result."""
         call = Call(self, args, kwargs, self.shared.clock.monotonic())

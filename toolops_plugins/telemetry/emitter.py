@@ -189,6 +189,7 @@ class Emitter:
     Attributes:
         clock: The clock.
         active: True if there is a sink; without one there is no need to make events.
+        observed: True if there is a sink or a ledger; without one nothing need be measured.
         starters: The sinks with ``on_start``; without one there is no need to start calls.
         steppers: The sinks with ``on_step``; without one there is no need to make steps.
 
@@ -207,11 +208,13 @@ class Emitter:
         "_watchers",
         "active",
         "clock",
+        "observed",
         "starters",
         "steppers",
     )
 
     active: bool
+    observed: bool
     starters: tuple[_SinkEntry, ...]
     steppers: tuple[_SinkEntry, ...]
 
@@ -231,6 +234,7 @@ class Emitter:
         self.starters = tuple(entry for entry in entries if entry.on_start is not None)
         self.steppers = tuple(entry for entry in entries if entry.on_step is not None)
         self.active = bool(entries)
+        self.observed = self.active or bool(self._watchers)
 
     def add(self, sink: SinkLike) -> Callable[[], None]:
         """Add a sink, and return a function that removes it again.
@@ -261,6 +265,7 @@ class Emitter:
         """
         with self._lock:
             self._watchers = (*self._watchers, on_notice)
+            self.observed = True
 
     def connect(self, state: StateSource) -> None:
         """Hand the source of a runtime's state to every sink with ``on_runtime``, once each.

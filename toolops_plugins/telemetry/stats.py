@@ -234,6 +234,11 @@ class ToolStats:
             self._count_now()
             return [] if self.tally is None else self.tally.pop_records()
 
+    def wake(self) -> None:
+        """Let the ledger know that calls are coming, if there is one."""
+        if self._on_call is not None:
+            self._on_call()
+
     def near_hits(self) -> int:
         """Return roughly how many hits this process has answered from its own memory."""
         return self._near_hits + len(self.hits)

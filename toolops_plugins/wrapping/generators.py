@@ -216,7 +216,7 @@ def _record(call: Call, result: StreamResult, source: BaseRecording) -> None:
 def _items(call: Call, source: BaseRecording) -> Any:
     """Return the items of a stream, if its event says what they tell about the call."""
     plan = call.plan
-    if plan.describe_result is None or not source.complete or not plan.shared.emitter.active:
+    if plan.describe_result is None or not source.complete or not plan.shared.emitter.observed:
         return NOTHING
     try:
         return source.all()

@@ -242,7 +242,7 @@ def _attempt(plan: Plan, *, direct: bool) -> Callable[[ThreadDriver, Call], Any]
             finally:
                 if not step.reached and limiter is not None:
                     limiter.give_back(units, claim)
-        elif not measures and gate is None and not emitter.active:
+        elif not measures and gate is None and not emitter.observed:
             value = function(*call.args, **call.kwargs)
         else:
             began = monotonic()

@@ -122,9 +122,11 @@ def _prepare(driver: ThreadDriver, plan: Plan) -> tuple[Any, ...]:
     plan that it refers to.
     """
     shared = plan.shared
+    plan.stats.wake()
     parts = plan.sync_parts = (
         attempts_of(driver, plan), shared, shared.emitter, shared.clock.monotonic,
-        plan.stats.bypasses, DEADLINE.get, plan.policy.price is None,
+        plan.stats.bypasses, DEADLINE.get,
+        plan.policy.price is None and not (plan.is_described and plan.stats.tally is not None),
     )  # fmt: skip
     return parts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins import check
@@ -69,6 +70,16 @@ class Ledger:
         if url is not None:
             path = path_of(url)
             self.place = f"sqlite:///{path}" if path is not None else _parse_redis(url)
+
+    def import_store(self) -> None:
+        """Import all that the store needs, which cannot be done any more while a process ends."""
+        if self.url is not None and path_of(self.url) is not None:
+            import_module("toolops_plugins.telemetry.ledger.sqlite")
+            return
+        import_module("toolops_plugins.telemetry.ledger.redis_store")
+        for package in ("redis", "redis.asyncio"):
+            for room in (".retry", ".sentinel", ".cluster"):
+                import_module(package + room)
 
     def open_store(self, tier: Redis | None = None) -> Store:
         """Open the store for writing; it connects with its first operation.

@@ -66,10 +66,11 @@ _TIME_EVERY: Final = 10.0
 # ARGV: version, retention, writer, serial, state, now, seconds of commands, of notices, of writers,
 # maximum of notices, number of notices, (time, notice)*, and for each hash its end, its number of
 # fields, and (field, record)*.
-# Returns the version, and the commands.
+# Returns the version, the commands, and whether there was a ledger of this namespace.
 _ADD: Final = """
-local version = tonumber(redis.call('HGET', KEYS[1], 'version') or ARGV[1])
-if version > tonumber(ARGV[1]) then return {version, {}} end
+local known = redis.call('HGET', KEYS[1], 'version')
+local version = tonumber(known or ARGV[1])
+if version > tonumber(ARGV[1]) then return {version, {}, 1} end
 local writer, serial, now = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[6])
 redis.call('HSET', KEYS[1], 'version', ARGV[1], 'retention', ARGV[2])
 if serial > tonumber(redis.call('HGET', KEYS[2], writer) or '0') then
@@ -113,7 +114,7 @@ end
 redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now - tonumber(ARGV[8]))
 redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -1 - tonumber(ARGV[10]))
 redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', now - tonumber(ARGV[7]))
-return {version, redis.call('ZRANGE', KEYS[6], 0, -1)}
+return {version, redis.call('ZRANGE', KEYS[6], 0, -1), known and 1 or 0}
 """
 
 
@@ -208,9 +209,6 @@ class RedisStore:
         now = self.now()
         namespace = batch.state.namespace
         keys = _Keys(namespace)
-        if now - self._listed.get(namespace, 0.0) > _NAMESPACES_EVERY:
-            self._run(lambda client: client.zadd(_NAMESPACES, {namespace: now}))
-            self._listed[namespace] = now
         names = list(keys.common)
         arguments: list[Any] = [
             VERSION, self._own_retention[DAY], batch.writer, batch.serial,
@@ -230,10 +228,14 @@ class RedisStore:
             # Readers may still ask for the last record that a moment ago was young enough.
             stop = at + self._own_retention[level] + 3 * level
             arguments += (stop, len(fields) // 2, *fields)
-        version, commands = self._run(
+        version, commands, known = self._run(
             lambda client: client.eval(_ADD, len(names), *names, *arguments)
         )
         self._check_version(version, None)
+        # In another slot of a cluster, so by itself; again after the server has lost its memory.
+        if not known or now - self._listed.get(namespace, 0.0) > _NAMESPACES_EVERY:
+            self._run(lambda client: client.zadd(_NAMESPACES, {namespace: now}))
+            self._listed[namespace] = now
         return [Command.from_record(orjson.loads(command)) for command in commands]
 
     def read(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, Final
 
 from toolops_plugins.quantiles import Quantiles
@@ -71,10 +72,14 @@ class _CellTally:
             record["w"] = self.waited.buckets()
         if self.worked is not None:
             record["k"] = self.worked.buckets()
-        numbers = {name: number for name, number in self.numbers.items() if number}
-        if numbers:
-            record["n"] = numbers
-        return record
+        if self.numbers:
+            record["n"] = self.numbers
+        # A price or token count of the user's may be no number, which no store could add up.
+        finite = {
+            group: {name: number for name, number in numbers.items() if isfinite(number) and number}
+            for group, numbers in record.items()
+        }
+        return {group: numbers for group, numbers in finite.items() if numbers}
 
 
 class Tally:
@@ -118,6 +123,7 @@ class Tally:
         """
         cell = self._plain_cell()
         cell.add("o", "bypass", len(durations))
+        cell.add("r", "no_cache", len(durations))
         cell.add_number("attempts", len(durations))
         cell.add_waited(durations)
         cell.add_worked(durations)

@@ -148,6 +148,7 @@ class Writer:
         store = self._store
         self._begin()
         self._store = store  # it notices the fork itself, and opens connections of its own
+        _watch_child()
 
     # -- called by calls -------------------------------------------------------------------------
 
@@ -192,8 +193,6 @@ class Writer:
                 thread.start()
             except RuntimeError:  # the system starts no more threads, or the interpreter ends
                 self._thread = None
-                return
-        _watch_child()
 
     # -- called by the thread, and at the end ----------------------------------------------------
 
@@ -376,7 +375,12 @@ def _version() -> str:
 
 # The end of the process ---------------------------------------------------------------------------
 
-_watched: set[int] = set()
+
+class _Processes(set[int]):
+    """Numbers of processes; a class, so that it can be referred to weakly."""
+
+
+_watched = _Processes()
 """The processes that write a last time at their end."""
 
 
@@ -388,14 +392,16 @@ def _watch_exit() -> None:
 
 
 def _watch_child() -> None:
-    """Do the same in a child of multiprocessing, which ends without the functions of atexit."""
-    process = sys.modules.get("multiprocessing.process")
-    if process is None or process.parent_process() is None or os.getpid() in _watched:
-        return
-    _watched.add(os.getpid())
-    from multiprocessing.util import Finalize  # noqa: PLC0415 - imported already, by whoever forks
+    """Do the same in a child of multiprocessing, which ends without the functions of atexit.
 
-    Finalize(None, _close_all, exitpriority=10)
+    It drops the finalizers that it has inherited, so the new one is made when it has begun.
+    """
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and os.getpid() not in _watched:
+        _watched.add(os.getpid())
+        util.register_after_fork(
+            _watched, lambda _: util.Finalize(None, _close_all, exitpriority=10)
+        )
 
 
 def _close_all() -> None:
