@@ -166,7 +166,7 @@ def test_a_leader_without_time_leaves_the_flight_to_its_followers() -> None:
         made.append(n)
         return n
 
-    gate = ops._planner._gates.find("t")
+    gate = ops._planner.gates.find("t")
     assert gate is not None
     gate.acquire()
 

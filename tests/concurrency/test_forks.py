@@ -73,7 +73,7 @@ class Held:
         self.plain, self.coroutine = plain, coroutine
 
     def gate(self) -> Gate:
-        found = self.ops._planner._gates.find("hold")
+        found = self.ops._planner.gates.find("hold")
         assert found is not None
         return found
 
@@ -126,7 +126,7 @@ def test_a_caller_that_forks_inside_a_bulkhead_leaves_it_in_both_processes(ops: 
             codes.append(in_child(lambda: fork_inside(deep - 1) == deep - 1))
         return deep
 
-    gate_of = ops._planner._gates.find
+    gate_of = ops._planner.gates.find
     assert fork_inside(2) == 2
     gate = gate_of("fork_inside")
     assert gate is not None

@@ -398,7 +398,7 @@ def crowd(ops: ToolOps) -> Iterator[Crowd]:
     crowd = Crowd()
     yield crowd
     crowd.go.open()
-    gate = ops._planner._gates.find("crowd")
+    gate = ops._planner.gates.find("crowd")
     assert gate is not None
     wait_for(
         lambda: gate.occupancy == gate.queue_length == crowd.inside == 0, "an empty gate", LONG
@@ -528,7 +528,7 @@ async def test_a_place_is_not_lost_when_its_caller_is_cancelled_as_it_is_granted
     async def tool() -> None:
         await asyncio.Event().wait()
 
-    gate = ops._planner._gates.get("granted", Bulkhead(1, queue=1))
+    gate = ops._planner.gates.get("granted", Bulkhead(1, queue=1))
     for turns in range(12):
         gate.acquire()
         task = asyncio.create_task(tool())
