@@ -20,7 +20,7 @@ from timing import FULL, QUICK, TINY, Effort
 
 OVERVIEW = ("hits", "misses", "coalesce", "redis_hits", "imports", "langchain_hits")
 """The benchmarks whose figures the overview shows."""
-BENCHMARKS = (*OVERVIEW, "memory", "tiers", "llama_index_hits", "semantic")
+BENCHMARKS = (*OVERVIEW, "memory", "sinks", "tiers", "llama_index_hits", "semantic")
 """Modules of this folder, imported when they are run: two of them import a framework each."""
 
 

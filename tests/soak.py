@@ -7,7 +7,8 @@ the same tools and callers again; what the machine makes of their timing stays i
 What must hold: every caller ends, with a value of its own key or an error that its policy or it
 itself allows; no body of a tool runs twice at once for one key where nobody leaves and nothing
 hedges; and nothing is left behind: flights, streams, waits, places, threads, tasks, or errors that
-nobody retrieved.
+nobody retrieved. In rounds of odd seeds a sink makes spans: that of each call ends once, in the
+context in which it began, and each body runs inside of one.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+
+from spans import Span, Spans
 
 from toolops_plugins import (
     AttemptTimeout,
@@ -65,11 +68,20 @@ class Tool:
         number: Its number.
         draw: The round's source of chance.
         faults: Where what is wrong is written down.
+        spans: Makes spans of calls, or None.
     """
 
     KINDS = ("function", "coroutine", "both", "generator", "async_generator")
 
-    def __init__(self, ops: ToolOps, number: int, draw: random.Random, faults: list[str]) -> None:
+    def __init__(
+        self,
+        ops: ToolOps,
+        number: int,
+        draw: random.Random,
+        faults: list[str],
+        spans: Spans | None,
+    ) -> None:
+        self._spans = spans
         self.name = f"tool{number}"
         self.kind = self.KINDS[number % len(self.KINDS)]
         self.calm = draw.random() < 0.5
@@ -130,6 +142,8 @@ class Tool:
         return policy
 
     def _begin(self, n: int) -> float:
+        if self._spans is not None and self._spans.current is None:
+            self._faults.append(f"{self.name} ran outside of a span")
         with self._lock:
             self._inside[self._place(n)] += 1
             if self.calm and self._inside[self._place(n)] > 1:
@@ -203,8 +217,12 @@ class Round:
         self.faults: list[str] = []
         self.calls = 0
         draw = random.Random(seed)
-        self.ops = ToolOps(f"soak{seed}", max_threads=8)
-        self.tools = [Tool(self.ops, number, draw, self.faults) for number in range(10)]
+        self._spans = Spans() if seed % 2 else None
+        sinks = [] if self._spans is None else [self._spans]
+        self.ops = ToolOps(f"soak{seed}", sinks=sinks, max_threads=8)
+        self.tools = [
+            Tool(self.ops, number, draw, self.faults, self._spans) for number in range(10)
+        ]
         self._over = threading.Event()
         seeds = iter(lambda: draw.random(), None)
         self._callers = [
@@ -353,6 +371,7 @@ class Round:
             "flights": lambda: list(shared.flights._table.values()),
             "tasks of flights": lambda: [t for t in shared.flights._tasks if not t.done()],
             "streams": lambda: list(shared.streams._table),
+            "spans": self._open_spans,
             "bodies": lambda: [t.name for t in self.tools if +t._inside],
             "threads": lambda: [
                 thread
@@ -367,7 +386,13 @@ class Round:
                 time.sleep(0.01)
             if found:
                 self.faults.append(f"left {what}: {found!r}")
+        if self._spans is not None:
+            self.faults += self._spans.troubles
         self.ops.close()
+
+    def _open_spans(self) -> list[Span]:
+        spans = [] if self._spans is None else self._spans.spans
+        return [span for span in spans if len(span.events) != 1]
 
 
 class Complaints(logging.Handler):

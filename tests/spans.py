@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from contextvars import ContextVar, Token
 from typing import Any
 
@@ -49,7 +48,6 @@ class Spans:
     def __init__(self, name: str = "span") -> None:
         self._var: ContextVar[Span | None] = ContextVar(name, default=None)
         self._numbers = itertools.count(1)
-        self._lock = threading.RLock()
         self._name = name
         self.spans: list[Span] = []
         self.events: list[CallEvent] = []
@@ -62,9 +60,9 @@ class Spans:
         return self._var.get()
 
     def on_start(self, start: CallStart) -> Span:
-        with self._lock:
-            span = Span(f"{self._name} {next(self._numbers)}", start, self._var.get())
-            self.spans.append(span)
+        # Without a lock, which a thread could hold while another one forks.
+        span = Span(f"{self._name} {next(self._numbers)}", start, self._var.get())
+        self.spans.append(span)
         span.token = self._var.set(span)
         return span
 

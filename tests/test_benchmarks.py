@@ -35,6 +35,7 @@ SECTIONS = {
     "imports": 3,
     "langchain_hits": 4,
     "memory": 1,
+    "sinks": 4,
     "tiers": 1,
     "llama_index_hits": 4,
     "semantic": 8 + PAIRS,  # a section for each file of pairs
