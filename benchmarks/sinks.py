@@ -84,6 +84,7 @@ def make_opentelemetry_sdk(stack: ExitStack) -> dict[str, Any]:
 
 def make_structlog(stack: ExitStack) -> dict[str, Any]:
     import structlog  # noqa: PLC0415 - may be absent
+
     from toolops_plugins.telemetry.structlog import StructlogSink  # noqa: PLC0415 - as above
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
