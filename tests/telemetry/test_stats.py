@@ -591,6 +591,20 @@ def test_the_text_fits_a_hundred_columns_whatever_was_counted():
     assert text.count("\nquote ") == len(text.split("\n\n")) == 5  # each table names its rows
 
 
+def test_names_are_shortened_where_one_table_then_holds_all():
+    stats = Stats()
+    name = "shop.tools.search_cheapest_connection"
+    recorder = stats.recorder(name)
+    for latency in (1.23e-3, 45.6e-3, 0.705):
+        recorder.record(CallEvent(name, "miss", latency, key="ab", price=123.45))
+        recorder.hit(latency, 3_660.0, 0.123)
+    counts, measures = repr(stats.snapshot()).split("\n\n")
+    assert name in counts
+    assert len(measures.splitlines()[0]) == 100
+    assert measures.splitlines()[0].endswith("spent")
+    assert re.search(r"^shop\.to.*\.\.\..*connection ", measures, re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [

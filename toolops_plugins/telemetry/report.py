@@ -14,6 +14,7 @@ from typing import Any
 from toolops_plugins.quantiles import Quantiles
 
 __all__ = [
+    "NAME_WIDTH",
     "OTHER_OUTCOMES",
     "SHOWN",
     "Latency",
@@ -39,7 +40,7 @@ _SUMMED = (*OTHER_OUTCOMES, "asked", "attempts", "saved_seconds", "saved_price",
 """Fields of a report that add up."""
 _NO_CACHE = "no_cache"
 """The reason of calls of a tool without a cache, which is no trouble."""
-_NAME_WIDTH = 40
+NAME_WIDTH = 40
 """Terminal cells of a tool's name."""
 
 
@@ -327,7 +328,7 @@ def percentage(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
 
 
-def shorten_name(name: str, most: int = _NAME_WIDTH) -> str:
+def shorten_name(name: str, most: int = NAME_WIDTH) -> str:
     """Return a name that stays on its line: no control characters, and not too long.
 
     The middle is left out, since names begin with the module and end with the function.

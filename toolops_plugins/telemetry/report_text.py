@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from toolops_plugins.telemetry.report import (
+    NAME_WIDTH,
     OTHER_OUTCOMES,
     SHOWN,
     cell_width,
@@ -22,6 +23,8 @@ __all__ = ["text_of"]
 
 _WIDTH = 100
 """Terminal cells of a table."""
+_LEAST_NAME = 20
+"""Terminal cells to which a name may be shortened so that a table need not be divided."""
 
 
 def text_of(snapshot: StatsSnapshot) -> str:
@@ -34,19 +37,26 @@ def text_of(snapshot: StatsSnapshot) -> str:
 def _tables(snapshot: StatsSnapshot, columns: list[_Column]) -> Iterator[str]:
     """Yield as many tables as the columns need, each with the names of the tools."""
     tools = (*snapshot.tools[:SHOWN], snapshot.total)
-    names = ["tool", *(shorten_name(tool.name) for tool in tools)]
     more = len(snapshot.tools) - SHOWN
     rest = [f"... and {more:,} more"] if more > 0 else []
-    table, width = [names], max(map(cell_width, names))
-    for column in columns:
-        cells = [column.title, *map(column.text, tools)]
-        needed = 2 + max(map(cell_width, cells))
-        if len(table) > 1 and width + needed > _WIDTH:
+    cells = [[column.title, *map(column.text, tools)] for column in columns]
+    needed = [2 + max(map(cell_width, column)) for column in cells]
+    names = _names(tools, _WIDTH - sum(needed))
+    start = max(map(cell_width, names))
+    table, width = [names], start
+    for column, more_width in zip(cells, needed, strict=True):
+        if len(table) > 1 and width + more_width > _WIDTH:
             yield _table(table, rest)
-            table, width = [names], max(map(cell_width, names))
-        table.append(cells)
-        width += needed
+            table, width = [names], start
+        table.append(column)
+        width += more_width
     yield _table(table, rest)
+
+
+def _names(tools: Iterable[ToolReport], room: int) -> list[str]:
+    """Return the column of names; shortened where all others then fit beside it."""
+    most = room if _LEAST_NAME <= room < NAME_WIDTH else NAME_WIDTH
+    return ["tool", *(shorten_name(tool.name, most) for tool in tools)]
 
 
 def _table(columns: list[list[str]], rest: list[str]) -> str:
