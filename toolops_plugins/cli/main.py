@@ -26,6 +26,7 @@ from toolops_plugins.cli.redis_namespace import RedisNamespace, key_bytes
 from toolops_plugins.cli.report import report
 from toolops_plugins.cli.semantic_index import index_of
 from toolops_plugins.cli.serve_metrics import serve_metrics
+from toolops_plugins.cli.top import top
 from toolops_plugins.environment import switch, unknown_variables
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.telemetry.ledger.records import LedgerError
@@ -77,6 +78,7 @@ toolops.add_command(audit)
 toolops.add_command(serve_metrics)
 toolops.add_command(dashboard)
 toolops.add_command(report)
+toolops.add_command(top)
 
 
 # Redis --------------------------------------------------------------------------------------------
