@@ -16,7 +16,6 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from toolops_plugins.audit.text import printable
 from toolops_plugins.cli.ledger_option import find_ledger_url, ledger_option
 from toolops_plugins.cli.time_span import parse_since
 from toolops_plugins.cli.top_view import KEYS, SORTS, Frame, read_frame, screen
@@ -82,12 +81,8 @@ def top(
         return read_frame(reader, seconds, by, namespace)
 
     if once or not console.is_terminal or console.is_dumb_terminal:
-        try:
-            with open_reader(url) as reader:
-                frame = read(reader)
-        except LedgerError as error:
-            click.echo(f"toolops: {printable(str(error))}", err=True)
-            return 1
+        with open_reader(url) as reader:
+            frame = read(reader)
         console.print(screen(frame, width=console.width, sort=sort))
         return 0
     try:
