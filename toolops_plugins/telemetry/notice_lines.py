@@ -120,6 +120,8 @@ BYPASSES = {
     "tags_failed": _PAST + "making their tags raised%(error)s; see tags=",
     "when_failed": "A result of %(name)r is not kept (%(detail)s): Cache(when=...) raised%(error)s",
     "price_failed": "A call of %(name)r counts as free (%(detail)s): price= raised%(error)s",
+    "details_failed": "Events of %(name)r lack details of the model or the agent (%(detail)s):"
+    " reading them raised%(error)s; please report it",
     "price_invalid": "A call of %(name)r counts as free (%(detail)s): price= gave%(error)s, which"
     " is no amount of money",
     "price_unknown": "Calls of the model %(name)r count as free (%(detail)s): no price of it is"
