@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+from callers import start
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -20,8 +21,6 @@ from toolops_plugins import (
     Memory,
     RateLimit,
     Retry,
-    Semantic,
-    SemanticCache,
     ToolOps,
 )
 from toolops_plugins.errors import ConfigurationError
@@ -191,21 +190,15 @@ def test_notices_are_counted(sink, value):
     assert value("toolops_notices_total", **labels) == 2
 
 
-def test_decisions_by_meaning_are_counted_by_verdict(tmp_path, sink, value):
-    with ToolOps("shop", semantic=SemanticCache(tmp_path), sinks=[sink]) as ops:
-
-        @ops.readonly(name="quote", ttl=60, semantic=Semantic(on="question", threshold=0.25))
-        def quote(question):
-            return question
-
-        quote("What is the capital of France?")
-        quote("what's the capital of France")
-        quote("What is the capital of Spain?")
+def test_decisions_by_meaning_are_counted_by_verdict(sink, value):
+    for verdict in ("nothing_near", "vetoed", "vetoed"):
+        sink.on_call(event("miss", semantic={"verdict": verdict, "similarity": 0.5}))
+    sink.on_call(event("hit", tier="semantic", semantic={"verdict": "served"}))
 
     def count(verdict):
         return value("toolops_semantic_decisions_total", **SHOP, verdict=verdict)
 
-    assert (count("nothing_near"), count("served"), count("vetoed")) == (1, 1, 1)
+    assert (count("nothing_near"), count("vetoed"), count("served")) == (1, 2, 1)
 
 
 def test_the_expected_errors_are_a_share_of_those_allowed(sink, value):
@@ -441,6 +434,58 @@ def test_no_call_of_many_threads_is_lost(sink, value):
     assert value("toolops_saved_cost_total", **SHOP) == 2_000
 
 
+def test_scrapes_in_the_middle_of_calls_lose_nothing(registry, sink, value):
+    done = threading.Event()
+
+    def work():
+        for number in range(2_000):
+            sink.on_call(event("hit", tier="L1", saved_latency=0.25, latency=number * 1e-6))
+
+    def scrape():
+        seen = [0.0]
+        while not done.is_set():
+            seen.append(value("toolops_calls_total", **SHOP, outcome="hit", tier="L1") or 0.0)
+        assert seen == sorted(seen)
+
+    scraper = start(scrape)
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    done.set()
+    scraper.result()
+    assert value("toolops_calls_total", **SHOP, outcome="hit", tier="L1") == 8_000
+    assert value("toolops_call_duration_seconds_count", **SHOP, outcome="hit") == 8_000
+    assert value("toolops_saved_seconds_total", **SHOP) == 2_000
+
+
+def test_what_waits_for_a_scrape_is_bounded(sink):
+    for _ in range(1_000):
+        sink.on_call(event("hit", tier="L1"))
+    (series,) = sink._series.values()
+    assert len(series.latencies) < 64
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "toolops_calls_total",
+        "toolops_call_duration_seconds_sum",
+        "toolops_saved_seconds_total",
+        "toolops_saved_cost_total",
+        "toolops_spent_cost_total",
+    ],
+)
+def test_what_waits_is_in_a_scrape_of_one_metric(registry, sink, name):
+    fields = {"saved_latency": 1.0, "saved_price": 1.0, "latency": 1.0}
+    for _ in range(3):
+        sink.on_call(event("hit", **fields))
+        sink.on_call(event("miss", price=1.0, latency=1.0))
+    (metric,) = registry.restricted_registry([name]).collect()
+    assert sum(sample.value for sample in metric.samples) in (3, 6)
+
+
 def test_a_call_inside_of_a_count_waits_for_it(sink, value, monkeypatch):
     """As from a signal handler or a finalizer: the locks of the client are not reentrant."""
     sink.on_call(event())
@@ -453,8 +498,9 @@ def test_a_call_inside_of_a_count_waits_for_it(sink, value, monkeypatch):
             sink.on_notice(Notice("too_large", "quote"))
         return original(*labels)
 
-    original = sink._metrics.retries.labels
-    monkeypatch.setattr(sink._metrics.retries, "labels", interrupt)
+    retries = sink._take.__self__.metrics.retries
+    original = retries.labels
+    monkeypatch.setattr(retries, "labels", interrupt)
     sink.on_call(event(attempts=2))
     assert seen
     assert value("toolops_calls_total", **SHOP, outcome="miss", tier="") == 2

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client.core import Metric
 
-from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.telemetry.events import CallEvent
 from toolops_plugins.telemetry.prometheus import families
 from toolops_plugins.telemetry.prometheus.families import Family
 from toolops_plugins.telemetry.prometheus.gauges import ProcessGauges, ScrapedGauges
 from toolops_plugins.telemetry.prometheus.labels import Labels
+from toolops_plugins.telemetry.prometheus.series import CallSeries
 
-__all__ = ["CallSeries", "Metrics", "find_metrics", "is_multiprocess"]
+__all__ = ["Metrics", "is_multiprocess"]
 
+_BATCH = 64
+"""Calls of a series that may wait to be counted until the next scrape."""
 _MOST_SERIES = 20_000
-"""Combinations of outcome and tier, of all tools, whose series are found without a lock."""
+"""Combinations of outcome and tier, of all tools, whose calls may wait."""
 
 
 def is_multiprocess() -> bool:
@@ -31,14 +32,26 @@ def is_multiprocess() -> bool:
     return bool(getattr(values.ValueClass, "_multiprocess", False))
 
 
-class CallSeries(NamedTuple):
-    """What a call with one outcome from one tier counts in, as bound methods."""
+class _LateCounter(Counter):
+    """A counter that first counts what waits when it is collected."""
 
-    count_call: Callable[[], None]
-    wait: Callable[[float], None]
-    save_seconds: Callable[[float], None]
-    save_cost: Callable[[float], None]
-    spend: Callable[[float], None]
+    before: Callable[[], None] | None = None
+
+    def collect(self) -> Iterable[Metric]:
+        if self.before is not None:
+            self.before()
+        return super().collect()
+
+
+class _LateHistogram(Histogram):
+    """A histogram that first counts what waits when it is collected."""
+
+    before: Callable[[], None] | None = None
+
+    def collect(self) -> Iterable[Metric]:
+        if self.before is not None:
+            self.before()
+        return super().collect()
 
 
 class Metrics:
@@ -56,13 +69,13 @@ class Metrics:
         self.options = buckets, max_label_values
         made: list[Any] = []
 
-        def counter(family: Family) -> Counter:
-            metric = Counter(*family, registry=None)
+        def counter(family: Family) -> _LateCounter:
+            metric = _LateCounter(*family, registry=None)
             made.append(metric)
             return metric
 
-        def histogram(family: Family) -> Histogram:
-            metric = Histogram(*family, registry=None, buckets=buckets)
+        def histogram(family: Family) -> _LateHistogram:
+            metric = _LateHistogram(*family, registry=None, buckets=buckets)
             made.append(metric)
             return metric
 
@@ -87,66 +100,37 @@ class Metrics:
         else:
             self.gauges = ScrapedGauges(max_label_values)
             _register(registry, [*made, self.semantic_error, self.gauges])
+        # Files are read by others, who cannot ask for what waits.
+        self._batch = 1 if registry is None else _BATCH
         self.series: dict[tuple[Any, ...], CallSeries] = {}
         labels = Labels(max_label_values)
         self.bind, self.bind_tool = labels.bind, labels.bind_tool
+
+    def count_before_scrape(self, count: Callable[[], None]) -> None:
+        """Call a function before the metrics of calls are collected."""
+        for metric in (self._calls, self._saved_seconds, self._saved_cost, self._spent_cost):
+            metric.before = count
+        self._call_seconds.before = count
 
     def make_series(self, event: CallEvent) -> CallSeries:
         """Return the series of calls like this one, and remember them."""
         namespace, tool = self.bind_tool(event.namespace, event.name)
         outcome = self.bind("outcome", event.outcome)
         tier = "" if event.tier is None else self.bind("tier", event.tier)
+        remembered = len(self.series) < _MOST_SERIES
         made = CallSeries(
             self._calls.labels(namespace, tool, outcome, tier).inc,
             self._call_seconds.labels(namespace, tool, outcome).observe,
             self._saved_seconds.labels(namespace, tool).inc,
             self._saved_cost.labels(namespace, tool).inc,
             self._spent_cost.labels(namespace, tool).inc,
+            self._batch if remembered else 1,
         )
-        if len(self.series) < _MOST_SERIES:
-            self.series[event.namespace, event.name, event.outcome, event.tier] = made
+        if remembered:
+            # Another thread may have made it meanwhile.
+            key = event.namespace, event.name, event.outcome, event.tier
+            return self.series.setdefault(key, made)
         return made
-
-
-class _Known:
-    """The metrics of every registry, and those of the files, of which a process has one set."""
-
-    def __init__(self) -> None:
-        self._lock = fork_safe(self, threading.Lock())
-        self._by_registry: WeakKeyDictionary[CollectorRegistry, Metrics] = WeakKeyDictionary()
-        self._of_files: Metrics | None = None
-
-    def find(
-        self, registry: CollectorRegistry | None, buckets: tuple[float, ...], max_label_values: int
-    ) -> Metrics:
-        """Return the metrics of a registry; see :func:`find_metrics`."""
-        with self._lock:
-            if is_multiprocess():
-                # Two counters of one name in one process would overwrite each other's file.
-                if self._of_files is None:
-                    self._of_files = Metrics(None, buckets, max_label_values)
-                found = self._of_files
-            else:
-                registry = REGISTRY if registry is None else registry
-                known = self._by_registry.get(registry)
-                if known is None:
-                    known = self._by_registry[registry] = Metrics(
-                        registry, buckets, max_label_values
-                    )
-                found = known
-        for name, given, first in zip(
-            ("buckets", "max_label_values"),
-            (buckets, max_label_values),
-            found.options,
-            strict=True,
-        ):
-            if given != first:
-                raise ConfigurationError(
-                    name,
-                    f"is {given!r}, but another PrometheusSink of this registry has {first!r};"
-                    " give both the same, or a registry of their own",
-                )
-        return found
 
 
 def _register(registry: CollectorRegistry, collectors: list[Any]) -> None:
@@ -160,18 +144,3 @@ def _register(registry: CollectorRegistry, collectors: list[Any]) -> None:
         for collector in done:
             registry.unregister(collector)
         raise ConfigurationError("registry", f"has metrics of these names: {error}") from None
-
-
-_KNOWN = _Known()
-
-
-def find_metrics(
-    registry: CollectorRegistry | None, buckets: tuple[float, ...], max_label_values: int
-) -> Metrics:
-    """Return the metrics of a registry, or of the files of several processes; made once.
-
-    Raises:
-        ConfigurationError: They were made with other options, or the registry has metrics of the
-            same names from elsewhere.
-    """
-    return _KNOWN.find(registry, buckets, max_label_values)
