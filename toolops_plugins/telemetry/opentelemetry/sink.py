@@ -124,7 +124,11 @@ class OpenTelemetrySink:
     def on_start(self, start: CallStart, /) -> object:
         """Open the span of a call, and make it the current one."""
         kind, name, context = start.kind, start.name, get_current()
-        if kind != "tool" and self._model_spans == "none":
+        if kind == "tool":
+            # A text for an embedder, one of perhaps thousands; their request has a span.
+            if start.details is not None and "model" in start.details:
+                return _WITHOUT_SPAN
+        elif self._model_spans == "none":
             return _WITHOUT_SPAN
         current = get_current_span(context)
         links: tuple[Link, ...] = ()
