@@ -9,9 +9,10 @@ import pytest
 from exported_telemetry import id_of, parent_of
 from langchain_core.tools import tool
 from opentelemetry.instrumentation.genai.langchain import LangChainInstrumentor
+from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 from opentelemetry.trace import SpanKind
 
-from langchain_toolops import ToolOpsCallbackHandler, guard_llm, wrap_tool
+from langchain_toolops import ToolOpsCache, ToolOpsCallbackHandler, guard_llm, wrap_tool
 from toolops_plugins import Cache, ToolOps
 
 
@@ -105,6 +106,23 @@ def test_the_spans_of_an_instrumented_langchain_get_our_attributes(telemetry, wo
     # That LangChain's counts hits too is nothing that can be told from outside of it.
     assert telemetry.operations() == 3
     assert telemetry.metric("gen_ai.execute_tool.duration").count == 2
+
+
+@pytest.mark.parametrize("instruments", [False, True])
+def test_a_model_behind_langchains_cache_is_measured_once(telemetry, ops, chat, instruments):
+    instrumentor = OpenAIInstrumentor()
+    if instruments:
+        instrumentor.instrument(tracer_provider=telemetry.tracers, meter_provider=telemetry.meters)
+    try:
+        model = chat(cache=ToolOpsCache(ops))
+        for _ in range(2):
+            model.invoke("hello")
+    finally:
+        if instruments:
+            instrumentor.uninstrument()
+    assert telemetry.operations() == 1
+    outcomes = [span.attributes.get("toolops.outcome") for span in telemetry.spans]
+    assert [each for each in outcomes if each] == ["miss", "hit"]
 
 
 def test_runs_that_the_callback_handler_reports_have_spans(telemetry, ops, chat):

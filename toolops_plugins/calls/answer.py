@@ -166,7 +166,7 @@ def record_aside(call: Call, outcome: Outcome, answer: Answer) -> None:
     """
     try:
         if call.plan.shared.emitter.starters:
-            start_call(call)
+            start_call(call, over=True)
         record_call(call, outcome, answer, answer.value)
     finally:
         record_abandoned(call)

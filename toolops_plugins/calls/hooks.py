@@ -22,13 +22,14 @@ __all__ = ["emit_step", "emit_with_start", "start_call"]
 _new_start: Callable[[type[CallStart], tuple[Any, ...]], CallStart] = tuple.__new__
 
 
-def start_call(call: Call, context: Context | None = None) -> None:
+def start_call(call: Call, context: Context | None = None, *, over: bool = False) -> None:
     """Tell sinks that a call starts.
 
     Args:
         call: The call.
         context: The context in which they are told of its start and of its end. None: that of
             whoever tells them, which has to be the same. Default None.
+        over: Whether the call is over. Default False.
     """
     plan = call.plan
     shared = plan.shared
@@ -47,6 +48,7 @@ def start_call(call: Call, context: Context | None = None) -> None:
             details,
             plan.stream,
             call.background,
+            over,
         ),
     )
     call.start = StartedCall(shared.emitter, start, context)
@@ -63,7 +65,16 @@ def emit_with_start(plan: Plan, event: CallEvent, details: Details | None) -> No
     """
     start = _new_start(
         CallStart,
-        (event.name, event.namespace, event.started, event.kind, details, plan.stream, False),
+        (
+            event.name,
+            event.namespace,
+            event.started,
+            event.kind,
+            details,
+            plan.stream,
+            False,
+            False,
+        ),
     )
     plan.shared.emitter.emit_whole(start, event)
 

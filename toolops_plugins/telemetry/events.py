@@ -149,6 +149,8 @@ class CallStart(NamedTuple):
         stream: Whether the caller reads a stream.
         background: Whether it is a refresh in the background, for which nobody waits. It starts in
             a copy of the context of the call that caused it.
+        over: Whether the call is over: its caller has asked the callee itself, between a lookup and
+            a store.
     """
 
     name: str
@@ -158,6 +160,7 @@ class CallStart(NamedTuple):
     details: Details | None = None
     stream: bool = False
     background: bool = False
+    over: bool = False
 
 
 class CallStep(NamedTuple):

@@ -138,6 +138,8 @@ class OpenTelemetrySink:
             context = set_span_in_context(INVALID_SPAN, forget_model(context))
             current = INVALID_SPAN
         owner = self._find_owner(kind, name, context, current)
+        if start.over and kind != "tool" and owner == "us" and is_model_instrumented():
+            owner = "theirs"
         known = attributes_of_start(name, kind, start.details, stream=start.stream)
         first: Attributes = {_TOOL: name, "toolops.namespace": start.namespace}
         if owner == "their span":
