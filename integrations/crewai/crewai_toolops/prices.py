@@ -22,7 +22,9 @@ class ModelPrices(PriceTable):
 
     Args:
         prices: A :class:`TokenPrice`, or a pair of prices for a million tokens that go in and that
-            come out, by the model's name.
+            come out, by the model's name. Default none.
+        published: Whether models that are not in the table have their published prices, in US
+            dollars, where the extra ``prices`` of the core is installed. Default True.
 
     Raises:
         ConfigurationError: A price is none.

@@ -86,7 +86,8 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
     Args:
         ops: The runtime. None: :func:`toolops_plugins.get_default`.
         prices: Prices by model, as :class:`~langchain_toolops.ModelPrices` takes them, or a
-            callable over model and usage metadata that returns money. None: models are free.
+            callable over model and usage metadata that returns money. None: published
+            prices, where the extra ``prices`` of the core is installed; else models are free.
         chains: Which chains are counted: those that nothing else has called ("outer"), "all", or
             "none". Default "outer".
         max_runs: Runs that may be under way at once; of more, the oldest are not counted. Default
