@@ -11,9 +11,11 @@ import pytest
 from commands import complaint
 from ledger_data import fill_sqlite
 
+from toolops_plugins import Cache, Retry, ToolOps
 from toolops_plugins.cli.time_span import parse_cost, parse_since
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.quantiles import Quantiles
+from toolops_plugins.telemetry.ledger import Ledger
 from toolops_plugins.telemetry.ledger.records import Cell, ProcessState, Summary
 from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
 from toolops_plugins.telemetry.ledger.store import Batch
@@ -83,7 +85,7 @@ def ledger(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory):
-    return fill_sqlite(tmp_path_factory.mktemp("days") / "days.db", days=4)
+    return fill_sqlite(tmp_path_factory.mktemp("days") / "days.db", days=1)
 
 
 def test_the_figures_are_those_of_the_calls(toolops, ledger):
@@ -199,8 +201,9 @@ def test_the_ledger_comes_from_the_environment(toolops, ledger, monkeypatch):
     ("options", "code", "line"),
     [
         ((), 2, "--ledger: is needed, or TOOLOPS_LEDGER"),
-        (("--ledger", "ftp://x"), 2, "ledger: must be sqlite:///file"),
+        (("--ledger", "ftp://x"), 2, "sqlite:///file"),
         (("--ledger", "sqlite:////nowhere/ledger.db"), 1, "ledger"),
+        (("--ledger", "redis://127.0.0.1:1"), 1, "127.0.0.1:1"),
         (("--since", "yesterday"), 2, "--since: must be a length such as 90m, 12h, 30d or 4w"),
         (("--since", "0d"), 2, "--since: must be more than 0"),
         (("--since", "2999-01-01"), 2, "--since: lies in the future"),
@@ -242,3 +245,36 @@ def test_costs_are_money_for_a_time(text, a_day):
     assert parse_cost(text) * DAY == pytest.approx(a_day)
     with pytest.raises(ConfigurationError):
         parse_cost(f"{text}ish")
+
+
+def test_a_process_is_reported_with_what_its_policies_prevented(toolops, tmp_path):
+    place = f"sqlite:///{tmp_path}/live.db"
+    with ToolOps("live", ledger=Ledger(place, interval=0.05)) as ops:
+        failing: set[str] = set()
+        tries: list[str] = []
+
+        @ops.tool(cache=Cache(), retry=Retry(2, wait=0), fallback="closed", price=0.5, name="ask")
+        def ask(question: str) -> str:
+            tries.append(question)
+            if question in failing or len(tries) == 1:
+                raise ConnectionError
+            return question
+
+        @ops.tool(cache=Cache(ttl=1e-6, stale_if_error=100), name="look")
+        def look(question: str) -> str:
+            if question in failing:
+                raise ConnectionError
+            return question
+
+        assert ask("a") == ask("a") == "a"  # at the second attempt, and then a hit
+        assert look("b") == "b"
+        failing.update("abc")
+        assert ask("c") == "closed"
+        assert look("b") == "b"
+    code, out, err = toolops("report", "--ledger", place, "--json", "--since", "1h")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    prevented = {each["policy"]: each["count"] for each in found["prevented"]}
+    assert prevented == {"retry": 1, "stale_if_error": 1, "fallback": 1}
+    assert found["tools"]["ask"]["saved_cost"] == 0.5
+    assert found["failures"] == {"ended": 0, "without": 3}

@@ -14,6 +14,8 @@ __all__ = ["Tally", "plain_name"]
 _LONGEST_NAME: Final = 200
 _MOST_CELLS: Final = 200
 """Pairs of model and agent of a tool that are told apart between two writes."""
+_RETURNED: Final = frozenset(("miss", "bypass", "refresh"))
+"""Outcomes of calls whose function has returned."""
 _MOST_NAMES: Final = 100
 """Reasons, types of errors, and so on, of a cell that are told apart."""
 _OTHER: Final = "(other)"
@@ -210,6 +212,10 @@ def _add_event(cell: _CellTally, event: CallEvent) -> None:
         cell.add("e", event.error)
     if event.retried:
         cell.add_number("retried", 1)
+        if event.outcome in _RETURNED:
+            cell.add_number("rescued", 1)
+    if event.outcome == "stale" and event.error is not None:
+        cell.add_number("stale_on_error", 1)
     if event.hedged:
         cell.add_number("hedged", 1)
     if event.details:
