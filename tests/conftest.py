@@ -12,6 +12,8 @@ import hypothesis
 import pytest
 from availability import HAS_CREWAI
 
+from toolops_plugins.telemetry.log import SHARED_LOG
+
 pytest.register_assert_rewrite("adapters.adapter_vectors")
 pytest_plugins = ["guards", "servers", "commands", "exported_telemetry"]
 
@@ -50,6 +52,12 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.enable()
         _freeze_heap()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_log() -> None:
+    """Let each test see the line about trouble that another one has had just now."""
+    SHARED_LOG.clear()
 
 
 @pytest.fixture(autouse=True, scope="module")

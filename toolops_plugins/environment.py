@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,10 +10,11 @@ from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.semantic.unavailable import SEMANTIC
+from toolops_plugins.telemetry.log import SHARED_LOG
 
 __all__ = ["VARIABLES", "options_from", "switch", "unknown_variables"]
 
-logger = logging.getLogger("toolops_plugins.environment")
+_LOGGER = "toolops_plugins.environment"
 
 VARIABLES: Final = (
     "TOOLOPS_NAMESPACE",
@@ -49,7 +49,9 @@ def options_from(environ: Mapping[str, str]) -> dict[str, Any]:
         ConfigurationError: A variable's value is wrong; it names the variable.
     """
     for name, problem in unknown_variables(environ).items():
-        logger.warning("%s %s", name, problem)
+        SHARED_LOG.report_failure(
+            _LOGGER, ("environment", name), "%(name)s %(problem)s", name=name, problem=problem
+        )
     redis_url = environ.get("TOOLOPS_REDIS_URL")
     items = _count(environ, "TOOLOPS_MEMORY_ITEMS", 10_000)
     tiers: list[Tier] = [

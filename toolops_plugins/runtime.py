@@ -296,7 +296,7 @@ class ToolOps(Decorators, Closing):
         Raises:
             ConfigurationError: A variable's value is wrong; it names the variable.
         """
-        from toolops_plugins.environment import options_from  # noqa: PLC0415 - imports logging
+        from toolops_plugins.environment import options_from  # noqa: PLC0415 - needed here alone
 
         configured = options_from(os.environ if environ is None else environ)
         runtime = cls(**{**configured, **options})

@@ -473,7 +473,7 @@ def test_whoever_asks_for_a_cache_is_told_that_a_context_forbids_it(ops: ToolOps
     guard_tool(tools[1], Policy(cache=Cache()), ops=ops)
     guard_tool(tools[1], ops=ops, cache=Cache(ttl=60))
     guard_tools(tools, ops=ops, cache=Cache(ttl=60))
-    assert len(caplog.records) == 3
+    assert len(caplog.records) == 1  # and then once a minute at most
     for record in caplog.records:
         assert (record.name, record.levelname) == ("llama_index.callbacks.toolops", "WARNING")
         assert "the tool 'who'" in record.message

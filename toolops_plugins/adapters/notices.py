@@ -1,10 +1,54 @@
-"""Notices of adapters about calls that go past the cache."""
+"""Notices and log lines of adapters."""
 
 from __future__ import annotations
 
-from toolops_plugins.runtime import ToolOps
+from collections.abc import Hashable
 
-__all__ = ["warn_of_changed_request", "warn_of_local_value", "warn_of_untold_end"]
+from toolops_plugins.errors import TierError
+from toolops_plugins.runtime import ToolOps
+from toolops_plugins.steps import tier_problem
+from toolops_plugins.telemetry.log import SHARED_LOG
+
+__all__ = [
+    "report_problem",
+    "report_unreached_tier",
+    "warn_of_changed_request",
+    "warn_of_local_value",
+    "warn_of_untold_end",
+]
+
+
+def report_problem(logger: str, cause: Hashable, text: str, /, **values: object) -> None:
+    """Write a WARNING at once, and of the same cause at most one a minute with a count.
+
+    It is for what is wrong with a framework's objects; what concerns the calls of a runtime is a
+    notice, which sinks get too. No exception leaves it.
+
+    Args:
+        logger: The logger's name, which is that of the adapter's package.
+        cause: The identity of the cause, such as a word and a name.
+        text: The line, with places such as ``%(name)r``; no place for a possible secret.
+        values: The values of the places.
+    """
+    SHARED_LOG.report_failure(logger, (logger, cause), text, **values)
+
+
+def report_unreached_tier(logger: str, what: str, error: TierError) -> None:
+    """Write that results were not forgotten everywhere, where a framework expects no error.
+
+    Args:
+        logger: The logger's name.
+        what: The framework's object, such as "cache of nodes".
+        error: The error, of whose cause only the type is written.
+    """
+    report_problem(
+        logger,
+        what,
+        "The %(what)s could not forget everywhere (%(detail)s): a tier that was not reached still"
+        " has its results until they expire; forget them again when it works",
+        what=what,
+        detail=tier_problem(error),
+    )
 
 
 def warn_of_untold_end(ops: ToolOps, name: str) -> None:

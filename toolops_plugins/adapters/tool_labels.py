@@ -6,7 +6,6 @@ name may do different things, and what one of them found must not be handed out 
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeAlias
 
+from toolops_plugins.adapters.notices import report_problem
 from toolops_plugins.callables.target import resolve
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.runtime import ToolOps
@@ -47,9 +47,7 @@ _runtimes: weakref.WeakKeyDictionary[ToolOps, OrderedDict[tuple[str, str], _Know
 )
 
 
-def label_of(
-    ops: ToolOps, name: str, parts: Iterable[Any], logger: logging.Logger, advice: str
-) -> str:
+def label_of(ops: ToolOps, name: str, parts: Iterable[Any], logger: str, advice: str) -> str:
     """Return the name under which a tool's results are kept. Thread-safe.
 
     It is the tool's own, unless another tool of that name was met in this runtime and framework
@@ -61,11 +59,11 @@ def label_of(
         name: The tool's name.
         parts: What the tool is made of, as far as its results may hang on it. Atoms are compared by
             type and value, all else by identity.
-        logger: Where the warning goes; its name stands for the framework.
+        logger: The name of the logger of the warning, which stands for the framework.
         advice: What to do about it, such as "say guard_tool(name=...)".
     """
     made_of = list(parts)
-    key = logger.name, name
+    key = logger, name
     with _lock:
         names = _runtimes.setdefault(ops, OrderedDict())
         known = names.get(key)
@@ -86,12 +84,14 @@ def label_of(
         known.others[label] = [_part(each) for each in made_of]
         if len(known.others) > _ALIKE:
             known.others.popitem(last=False)
-    logger.warning(
-        "Another tool is called %r. So that neither gets the other's results, this one's are kept "
-        "as %r, and nobody shares them; %s to give it a name.",
-        name,
-        label,
-        advice,
+    report_problem(
+        logger,
+        ("label", name),
+        "Another tool is called %(name)r. So that neither gets the other's results, this one's are "
+        "kept as %(label)r, and nobody shares them; %(advice)s to give it a name.",
+        name=name,
+        label=label,
+        advice=advice,
     )
     return label
 

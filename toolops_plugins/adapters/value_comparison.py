@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from toolops_plugins.keys.encoding_failures import type_name
+from toolops_plugins.keys.encoding_failures import looks_like_field, type_name
 from toolops_plugins.keys.object_state import has_hidden_state, state_of
 from toolops_plugins.standard_types import PATHS, standard_name
 
@@ -38,7 +38,6 @@ _BY_IDENTITY = (enum.Enum, type, types.FunctionType, types.BuiltinFunctionType, 
 _FIELDS_SET = frozenset(("__pydantic_fields_set__", "__fields_set__"))
 """Which fields of a model were given, which pydantic's own equality leaves out too."""
 _ROOTS: tuple[type[Any], ...] = (dict, list, tuple, set, frozenset, deque, str, int, float, bytes)
-_LONGEST_NAME = 60
 _PLAIN: dict[type, Callable[[Any], Any]] = {
     str: str.__str__,
     int: int.__int__,
@@ -311,6 +310,6 @@ def _changed(kind: type) -> _DifferenceError:
 
 def _step_of(key: Any) -> str:
     """Return the path to a value of a dict, without content that is no name."""
-    if type(key) is str and key.isidentifier() and len(key) <= _LONGEST_NAME:
+    if type(key) is str and looks_like_field(key):
         return f".{key}"
     return f"[{type_name(type(key))}]"

@@ -7,14 +7,21 @@ from typing import Any
 
 from toolops_plugins.errors import NotEncodableError
 
-__all__ = ["READ_ONCE", "TOO_DEEP", "EncodingFailure", "describe_failure", "type_name"]
+__all__ = [
+    "READ_ONCE",
+    "TOO_DEEP",
+    "EncodingFailure",
+    "describe_failure",
+    "looks_like_field",
+    "type_name",
+]
 
 READ_ONCE = "which can be read once only"
 """The end of a notice's detail about a generator, a file or another value that is read once."""
 TOO_DEEP = "a value that contains itself, or is nested too deeply"
 
 _LONGEST = 200
-_FIELD = re.compile(r"\.[a-z_][A-Za-z_]{0,39}")
+_FIELD = re.compile(r"[a-z_][A-Za-z_]{0,39}")
 _NAME: Any = type.__dict__["__name__"]
 _MODEL_PARTS = (".__dict__", ".__pydantic_private__", ".__pydantic_extra__")
 """Steps of the path into a pydantic model that say nothing to its author."""
@@ -41,12 +48,20 @@ class EncodingFailure(Exception):  # noqa: N818 - never leaves the codec
         """Return the error that leaves the codec."""
         error = NotEncodableError(f"${_path(self.steps)}: {self.reason}")
         # Keys of dicts that do not look like names of fields may be names, addresses or secrets.
-        named = [s if _FIELD.fullmatch(s) or s[1:-1].isdecimal() else "[...]" for s in self.steps]
+        named = [
+            s if s[1:-1].isdecimal() or (s[0] == "." and looks_like_field(s[1:])) else "[...]"
+            for s in self.steps
+        ]
         # The path into an endless value says nothing.
         error.place = "$" if self.reason == TOO_DEEP else f"${_path(named)}"
         error.problem = self.problem
         error.read_once = self.read_once
         return error
+
+
+def looks_like_field(name: str) -> bool:
+    """Return whether a key of a dict looks like the name of a field, rather than like content."""
+    return _FIELD.fullmatch(name) is not None
 
 
 def type_name(kind: type) -> str:

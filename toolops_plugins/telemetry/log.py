@@ -165,6 +165,12 @@ class ProblemLog:
             self._write_failure(report, line.logger, text, values)
         return report
 
+    def clear(self) -> None:
+        """Forget all causes, so that the next failure of each is written at once."""
+        with self._lock:
+            self._problems.clear()
+            self._overflow = _Problem()
+
     def count_failure(self, cause: Hashable) -> Report | None:
         """Count a failure; return the counts of its line, or None if it gets none."""
         now = self._clock.monotonic()

@@ -6,7 +6,6 @@ No tool is told that it is on; but hooks that run before a tool are told of the 
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 from typing import Any
@@ -14,15 +13,11 @@ from typing import Any
 from crewai.hooks import get_before_tool_call_hooks, register_before_tool_call_hook
 
 from toolops_plugins.adapters.internals import fork_safe
+from toolops_plugins.adapters.notices import report_problem
 
 __all__ = ["watch_for_two_caches"]
 
-logger = logging.getLogger("crewai_toolops")
-
-_MOST = 1_000
-"""Names of tools that have been warned of and are remembered."""
 _lock = fork_safe(sys.modules[__name__], threading.Lock())
-_warned: set[str] = set()
 
 
 def watch_for_two_caches() -> None:
@@ -33,21 +28,17 @@ def watch_for_two_caches() -> None:
 
 
 def _look(context: Any) -> None:
-    """Warn, once for each name, of a tool whose results are kept twice; a hook of CrewAI."""
+    """Warn of a tool whose results are kept twice; a hook of CrewAI."""
     handler = getattr(context.agent, "tools_handler", None)
     if getattr(handler, "cache", None) is None:
         return
     tool = getattr(context.tool, "_original_tool", None) or context.tool
     if not getattr(tool, "toolops_keeps", False):
         return
-    with _lock:
-        if tool.name in _warned:
-            return
-        if len(_warned) >= _MOST:
-            _warned.clear()
-        _warned.add(tool.name)
-    logger.warning(
-        "The results of %r are kept by its policy and by CrewAI's own cache, which heeds neither "
-        "ttl= nor toolops_invalidate(); say Crew(cache=False), or Agent(cache=False).",
-        tool.name,
+    report_problem(
+        "crewai_toolops",
+        ("two caches", tool.name),
+        "The results of %(name)r are kept by its policy and by CrewAI's own cache, which heeds "
+        "neither ttl= nor toolops_invalidate(); say Crew(cache=False), or Agent(cache=False).",
+        name=tool.name,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from toolops_plugins.adapters.tool_labels import label_of
 
 __all__ = ["FORM_OF", "GUARDS", "Settings", "ToolGuards"]
 
-logger = logging.getLogger("crewai_toolops")
+LOGGER = "crewai_toolops"
 
 FORM_OF = "_toolops_form"
 """The private attribute in which a tool remembers what tells it from others of its name."""
@@ -133,7 +132,7 @@ class ToolGuards:
             label = tool.name
             if not formed or self.function is not None:
                 made_of = parts_of(self._kind, self.function)
-                label = label_of(ops, label, made_of, logger, "say name=... (toolops_name)")
+                label = label_of(ops, label, made_of, LOGGER, "say name=... (toolops_name)")
         if settings.policy.cache is not None:
             watch_for_two_caches()
         arguments = self.arguments(told, formed=formed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -21,12 +20,13 @@ from toolops_plugins.adapters.internals import fork_safe
 from toolops_plugins.adapters.model_costs import ModelCounter, describe_tool
 from toolops_plugins.adapters.model_guard import ModelCall, without_scope
 from toolops_plugins.adapters.model_policy import name_parts
+from toolops_plugins.adapters.notices import report_problem
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["AgentCall", "Faces", "Functions", "HandlerCall"]
 
-logger = logging.getLogger("langchain_toolops")
+LOGGER = "langchain_toolops"
 
 Faces: TypeAlias = tuple[Callable[..., Any], Callable[..., Awaitable[Any]]]
 _NAMES = 1_000
@@ -240,12 +240,14 @@ class Functions:
             return False
         if not self._warned:
             self._warned = True
-            logger.warning(
-                "Other middleware tries failed calls of %r again, and so does the policy (%d"
-                " attempts). After its attempts each further call is tried once; leave retries to"
-                " one of them: a policy with retry=None, or no retry middleware",
-                call.name,
-                retry.attempts,
+            report_problem(
+                LOGGER,
+                ("retries", call.name),
+                "Other middleware tries failed calls of %(name)r again, and so does the policy"
+                " (%(attempts)d attempts). After its attempts each further call is tried once;"
+                " leave retries to one of them: a policy with retry=None, or no retry middleware",
+                name=call.name,
+                attempts=retry.attempts,
             )
         return True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import Any, Literal
 
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
@@ -35,6 +34,7 @@ from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.forgetting import aforget_calls, forget_calls
 from toolops_plugins.adapters.model_costs import ModelCounter
 from toolops_plugins.adapters.model_guard import without_scope
+from toolops_plugins.adapters.notices import report_unreached_tier
 from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of
 from toolops_plugins.adapters.policy_views import compare_by, map_results
 from toolops_plugins.adapters.signals import adapt_policy
@@ -42,7 +42,7 @@ from toolops_plugins.errors import NotCanonicalError
 
 __all__ = ["ToolOpsCache"]
 
-logger = logging.getLogger("langchain_toolops")
+LOGGER = "langchain_toolops"
 
 _ADDRESS = " at 0x"
 _CLASS = "<class '"
@@ -301,4 +301,4 @@ def _generate(question: str, scope: str, model: str, schema_version: str) -> Any
 
 def _cannot_clear(error: TierError) -> None:
     # LangChain's callers expect no error of a cache; the runtime's sinks have had a notice too.
-    logger.warning("The cache could not be cleared everywhere: %s", error)
+    report_unreached_tier(LOGGER, "cache", error)

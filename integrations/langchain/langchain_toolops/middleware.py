@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -77,6 +76,7 @@ from toolops_plugins.adapters.model_costs import ModelCounter
 from toolops_plugins.adapters.model_identity import Unknown
 from toolops_plugins.adapters.model_policy import MODEL_POLICY, narrow_errors
 from toolops_plugins.adapters.notices import (
+    report_problem,
     warn_of_changed_request,
     warn_of_local_value,
     warn_of_untold_end,
@@ -87,7 +87,7 @@ from toolops_plugins.policy import NOTHING
 
 __all__ = ["ToolOpsMiddleware"]
 
-logger = logging.getLogger("langchain_toolops")
+LOGGER = "langchain_toolops"
 
 ModelResult: TypeAlias = ModelResponse[Any] | AIMessage | ExtendedModelResponse[Any]
 ToolResult: TypeAlias = ToolMessage | Command[Any]
@@ -224,16 +224,23 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         self._compared = True
         known = {tool.name: tool for tool in tools if isinstance(tool, BaseTool)}
         for name in sorted(self._named.keys() - known.keys()):
-            logger.warning(
-                "tools= names %r, which is none of the agent's tools: %s", name, sorted(known)
+            report_problem(
+                LOGGER,
+                ("tools", name),
+                "tools= names %(name)r, which is none of the agent's tools: %(known)s",
+                name=name,
+                known=sorted(known),
             )
         for name, question in self._questions.items():
             if name in known and question not in known[name].args:
-                logger.warning(
-                    "Semantic(on=%r) names none of the arguments of the tool %r: %s",
-                    question,
-                    name,
-                    sorted(known[name].args),
+                report_problem(
+                    LOGGER,
+                    ("semantic", name, question),
+                    "Semantic(on=%(on)r) names none of the arguments of the tool %(name)r:"
+                    " %(known)s",
+                    on=question,
+                    name=name,
+                    known=sorted(known[name].args),
                 )
 
     # -- models ------------------------------------------------------------------------------

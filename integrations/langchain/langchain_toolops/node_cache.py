@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,16 +19,18 @@ from langchain_toolops._node_writes import (
     has_signal,
 )
 from toolops_plugins import Cache, TierError, ToolOps
+from toolops_plugins.adapters.notices import report_problem, report_unreached_tier
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["ToolOpsNodeCache"]
 
-logger = logging.getLogger("langchain_toolops")
+LOGGER = "langchain_toolops"
+
+_INDEX = re.compile(r"\[\d+\]")
 
 _AT_ONCE = 10
 """Keys that are asked for or written at the same time on an event loop."""
-_MOST_WARNINGS = 1_000
 _LOCAL_TTL = 3600.0
 """Seconds for which results are kept that no other process can ask for, and soon nobody."""
 
@@ -85,7 +87,6 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
         )
         self._writes = WritesCodec(self.serde)
         self._runs = NodeRuns()
-        self._warned: set[tuple[tuple[str, ...], str]] = set()
         self._ops = runtime_of(ops)
         self._name = name
 
@@ -207,27 +208,26 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
             yield _name(key, run), stored, ttl
 
     def _warn(self, namespace: Sequence[str], reason: str, problem: str) -> None:
-        """Say once for each node and problem why its results are not kept."""
+        """Say why the results of a node are not kept."""
         self._aside.warn(reason)
-        if self._is_new(namespace, problem):
-            logger.warning("Results of the node %r are not kept: %s", namespace[-1], problem)
+        report_problem(
+            LOGGER,
+            (tuple(namespace), _INDEX.sub("[]", problem)),
+            "Results of the node %(name)r are not kept: %(why)s",
+            name=namespace[-1],
+            why=problem,
+        )
 
     def _warn_of_local(self, namespace: Sequence[str], kind: str) -> None:
-        if self._is_new(namespace, kind):
-            logger.warning(
-                "Results of the node %r are kept for this process and its own function alone, for"
-                " an hour at most: it holds a %s, which other processes cannot name; make it a"
-                " function of a module that holds no objects",
-                namespace[-1],
-                kind,
-            )
-
-    def _is_new(self, namespace: Sequence[str], problem: str) -> bool:
-        warning = (tuple(namespace), problem)
-        if warning in self._warned or len(self._warned) >= _MOST_WARNINGS:
-            return False
-        self._warned.add(warning)
-        return True
+        report_problem(
+            LOGGER,
+            (tuple(namespace), kind),
+            "Results of the node %(name)r are kept for this process and its own function alone, for"
+            " an hour at most: it holds a %(kind)s, which other processes cannot name; make it a"
+            " function of a module that holds no objects",
+            name=namespace[-1],
+            kind=kind,
+        )
 
 
 def _name(key: FullKey, run: NodeRun | None) -> tuple[list[str], str]:
@@ -238,4 +238,4 @@ def _name(key: FullKey, run: NodeRun | None) -> tuple[list[str], str]:
 
 def _cannot_clear(error: TierError) -> None:
     # LangGraph's own caches raise nothing here; the runtime's sinks have had a notice too.
-    logger.warning("The cache of nodes could not be cleared everywhere: %s", error)
+    report_unreached_tier(LOGGER, "cache of nodes", error)

@@ -5,7 +5,6 @@ Whatever Chroma raises at run time becomes a :class:`~toolops_plugins.errors.Tie
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import shutil
@@ -37,12 +36,12 @@ from toolops_plugins.semantic.index.chroma_folder import (
 from toolops_plugins.semantic.index.chroma_scopes import CODE
 from toolops_plugins.semantic.index.chroma_server import MissingError, Queries, Server
 from toolops_plugins.semantic.index.folder_warnings import warn_of_fork
+from toolops_plugins.telemetry.log import SHARED_LOG
 
 __all__ = ["INDEX", "Link"]
 
 T = TypeVar("T")
 
-_LOG = logging.getLogger("toolops_plugins.semantic")
 
 _VERSION = 1  # of the layout of records and vectors
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,498}[a-zA-Z0-9]")  # leaves room for "-state"
@@ -470,7 +469,14 @@ def _leave(folder: Folder) -> None:
     try:
         folder.leave()
     except Exception as error:  # noqa: BLE001 - Chroma may raise anything, and nobody waits for it
-        _LOG.warning("the semantic index in %s failed when it was closed: %s", folder.path, error)
+        SHARED_LOG.report_failure(
+            "toolops_plugins.semantic",
+            ("closing", str(folder.path)),
+            "The semantic index in %(folder)s failed when it was closed (%(error)s); entries of the"
+            " last moments may be lost",
+            folder=folder.path,
+            error=type(error).__name__,
+        )
 
 
 _links: weakref.WeakSet[Link] = weakref.WeakSet()

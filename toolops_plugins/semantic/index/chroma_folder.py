@@ -10,7 +10,6 @@ vectors in the metadata by :meth:`~toolops_plugins.semantic.index.chroma.Store.r
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import re
 import shutil
@@ -30,6 +29,7 @@ from toolops_plugins.semantic.index.chroma_folder_lock import (
     find_holder,
 )
 from toolops_plugins.semantic.index.folder_warnings import note_free, warn_in_use
+from toolops_plugins.telemetry.log import write_line
 
 __all__ = [
     "LAYOUT",
@@ -41,7 +41,6 @@ __all__ = [
     "warn_if_in_use",
 ]
 
-_LOG = logging.getLogger("toolops_plugins.semantic")
 _DATABASE = "chroma.sqlite3"
 _PARTS = re.compile(
     rf"{re.escape(_DATABASE)}(-\w+)?|[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}"
@@ -100,10 +99,12 @@ class Folder:
             return
         self.aside = _set_files_aside(path)
         lock.mend(set())
-        _LOG.warning(
-            "the semantic index in %s is corrupt; it was set aside as %s, and a new one begins",
-            path,
-            self.aside,
+        write_line(
+            "toolops_plugins.semantic",
+            "The semantic index in %(folder)s is corrupt; it was set aside as %(aside)s, and a new"
+            " one begins",
+            folder=path,
+            aside=self.aside,
         )
 
     def replace(self) -> bool:

@@ -6,7 +6,6 @@ otherwise, and the tools of two specs have the same names.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from toolops_plugins.adapters import tool_labels
 
 __all__ = ["label_of"]
 
-logger = logging.getLogger("llama_index.callbacks.toolops")
+LOGGER = "llama_index.callbacks.toolops"
 
 _DEPTH = 8
 _OF_FUNCTIONS = frozenset(vars(FunctionTool(fn=len, metadata=ToolMetadata(""))))
@@ -35,7 +34,7 @@ def label_of(ops: ToolOps, name: str, tool: BaseTool) -> str:
         name: The tool's name.
         tool: The tool.
     """
-    return tool_labels.label_of(ops, name, _parts(tool), logger, "say wrap_tool(name=...)")
+    return tool_labels.label_of(ops, name, _parts(tool), LOGGER, "say wrap_tool(name=...)")
 
 
 def _parts(tool: BaseTool) -> Iterator[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 from collections import OrderedDict
@@ -22,12 +21,13 @@ from llama_index.callbacks.toolops._embedding_identity import dimensions_of, mod
 from toolops_plugins import Cache, ConfigurationError, Policy, TierError, ToolOps
 from toolops_plugins.adapters.embedding_vectors import VectorLengths, is_sound
 from toolops_plugins.adapters.internals import fork_safe
+from toolops_plugins.adapters.notices import report_unreached_tier
 from toolops_plugins.adapters.options import policy_of, runtime_of
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["ToolOpsKVStore"]
 
-logger = logging.getLogger("llama_index.callbacks.toolops")
+LOGGER = "llama_index.callbacks.toolops"
 
 _EMBEDDINGS = "embeddings"
 """The collection in which LlamaIndex's embedding models keep vectors, by the text alone."""
@@ -326,4 +326,4 @@ def _plain(value: Any) -> Any:
 
 def _cannot_forget(error: TierError) -> None:
     # LlamaIndex's callers expect no error here; the runtime's sinks have had a notice too.
-    logger.warning("The store could not forget everywhere: %s", error)
+    report_unreached_tier(LOGGER, "store", error)

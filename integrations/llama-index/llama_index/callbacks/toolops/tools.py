@@ -9,7 +9,6 @@ is kept is the whole output.
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Unpack
 
@@ -23,6 +22,7 @@ from llama_index.callbacks.toolops._tool_guard import LlamaIndexToolGuard
 from llama_index.callbacks.toolops._tool_labels import label_of
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.internals import signature_of
+from toolops_plugins.adapters.notices import report_problem
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.tool_arguments import ToolArguments
 from toolops_plugins.adapters.tool_options import (
@@ -40,7 +40,7 @@ from toolops_plugins.policy import PolicyParts
 
 __all__ = ["GuardedTool", "guard_tool", "guard_tools", "wrap_tool", "wrap_tools"]
 
-logger = logging.getLogger("llama_index.callbacks.toolops")
+LOGGER = "llama_index.callbacks.toolops"
 
 _TAKES_CONTEXT = (
     'it takes the workflow\'s Context, on which results may hang; say context="ignore" if they '
@@ -219,7 +219,8 @@ def _warn_of_context(tools: Iterable[BaseTool], context: str) -> None:
     for tool in tools:
         if _refusal(tool, context) is not None:
             name = tool.metadata.get_name()
-            logger.warning("Nothing that the tool %r returns is kept: %s", name, _TAKES_CONTEXT)
+            text = "Nothing that the tool %(name)r returns is kept: %(why)s"
+            report_problem(LOGGER, ("context", name), text, name=name, why=_TAKES_CONTEXT)
 
 
 def _guard(
