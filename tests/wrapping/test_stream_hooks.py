@@ -204,16 +204,23 @@ def test_a_stream_ends_with_its_loop(ops, spans, parts):
 
 @pytest.mark.allow_leaks("the loop is closed in the middle of a stream")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_stream_whose_loop_is_closed_ends(ops, spans):
+@pytest.mark.parametrize("hooked", [False, True])
+def test_a_stream_whose_loop_is_closed_ends(ops, spans, hooked):
+    """A loop that is closed does not close the generators that began on it."""
     _, stream = letters(ops, spans, [])
     loop = asyncio.new_event_loop()
     reader = stream("abc")
-    assert loop.run_until_complete(anext(reader)) == "a"
+
+    async def begin(reader: Any) -> str:
+        return await anext(reader)
+
+    step = begin(reader) if hooked else anext(reader)
+    assert loop.run_until_complete(step) == "a"
     for task in asyncio.all_tasks(loop):
         task._log_destroy_pending = False
     del task
     loop.close()
-    del reader, loop
+    del reader, loop, step
     gc.collect()
     first, _ = spans.check(2)
     assert first.event.outcome == "error"
