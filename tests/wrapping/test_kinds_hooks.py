@@ -159,7 +159,8 @@ async def value_of(found: Any) -> Any:
     if inspect.isawaitable(found):
         return await found
     if hasattr(found, "__anext__"):
-        return [item async for item in found][0]
+        (item,) = [item async for item in found]
+        return item
     return next(found) if inspect.isgenerator(found) else found
 
 

@@ -8,11 +8,11 @@ sets there are set in the caller's context when it has ended, as if it had run i
 from __future__ import annotations
 
 import types
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context
 from typing import Any
 
-__all__ = ["apply_context", "run_steps"]
+__all__ = ["apply_context", "await_steps", "run_steps"]
 
 _NOTHING = object()
 
@@ -24,7 +24,6 @@ def apply_context(context: Context) -> None:
             variable.set(value)
 
 
-@types.coroutine
 def run_steps(context: Context, steps: Any) -> Generator[Any, Any, Any]:
     """Run each step of a coroutine or generator in a context, which its caller never sees.
 
@@ -33,7 +32,7 @@ def run_steps(context: Context, steps: Any) -> Generator[Any, Any, Any]:
 
     Args:
         context: The context. No other code may run in it at the same time.
-        steps: The coroutine or generator, or what an asynchronous generator returns for one item.
+        steps: The generator; or as in :data:`await_steps`.
     """
     run = context.run
     try:
@@ -50,3 +49,7 @@ def run_steps(context: Context, steps: Any) -> Generator[Any, Any, Any]:
                 item = run(steps.send, sent)
     except StopIteration as end:
         return end.value
+
+
+await_steps: Callable[[Context, Any], Awaitable[Any]] = types.coroutine(run_steps)
+"""As :func:`run_steps`, for a coroutine, or for one item of an asynchronous generator."""

@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 from toolops_plugins.callables.hidden_coroutines import is_awaitable
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import FlightResult, Flights
-from toolops_plugins.concurrency.contexts import apply_context, run_steps
+from toolops_plugins.concurrency.contexts import apply_context, await_steps
 from toolops_plugins.concurrency.eager_tasks import EagerTask
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.concurrency.running_loop import get_running_loop
@@ -164,7 +164,7 @@ class LoopDriver(Driver):
         """
         context = copy_context()
         try:
-            value: T = await run_steps(context, work(*args))
+            value: T = await await_steps(context, work(*args))
         except GeneratorExit:
             raise
         except BaseException:

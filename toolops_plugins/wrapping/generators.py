@@ -32,7 +32,7 @@ from toolops_plugins.calls.plan import Plan
 from toolops_plugins.calls.sync.fetching import store_stream
 from toolops_plugins.calls.sync.flow import run_call
 from toolops_plugins.coalesce.streams import BaseRecording, send_refusal
-from toolops_plugins.concurrency.contexts import run_steps
+from toolops_plugins.concurrency.contexts import await_steps, run_steps
 from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING
@@ -129,7 +129,7 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
         try:
             if plan.shared.emitter.starters:
                 context = copy_context()
-                within = partial(run_steps, context)
+                within = partial(await_steps, context)
                 start_call(call, context)
             result: StreamResult = await within(arun_call(loops, call))
             source = result.value
