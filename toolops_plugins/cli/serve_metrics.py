@@ -78,9 +78,15 @@ def _open(
         from toolops_plugins.telemetry.prometheus.ledger import ledger_registry  # noqa: PLC0415 - as above
 
         reader = stack.enter_context(closing(open_reader(ledger)))
-        return ledger_registry(reader), reader.place
+        return ledger_registry(reader, _report_ledger), reader.place
     raise ConfigurationError(
         "--multiproc-dir",
         "or --ledger is needed, or PROMETHEUS_MULTIPROC_DIR or TOOLOPS_LEDGER: what a process"
         " counts in its own memory can be served by that process only",
     )
+
+
+def _report_ledger(error: Exception | None) -> None:
+    """Print that the ledger cannot be read, or can be read again; once for each change."""
+    text = "the ledger can be read again" if error is None else str(error)
+    click.echo(f"toolops: {printable(' '.join(text.split()))}", err=True)

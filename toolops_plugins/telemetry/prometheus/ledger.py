@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry
@@ -24,6 +23,7 @@ from toolops_plugins.telemetry.prometheus import families
 from toolops_plugins.telemetry.prometheus.families import BUCKETS, Family
 from toolops_plugins.telemetry.prometheus.gauges import Values, make_family, read_values
 from toolops_plugins.telemetry.prometheus.labels import Labels
+from toolops_plugins.telemetry.prometheus.views import ViewRegistry
 
 __all__ = ["LedgerCollector", "ledger_registry"]
 
@@ -82,11 +82,19 @@ class LedgerCollector(Collector):
 
     Args:
         reader: The ledger.
+        notify: Called with the error when the ledger cannot be read any more, and with None when it
+            can be read again.
         max_label_values: The maximum number of values of each label. Default 200.
     """
 
-    def __init__(self, reader: LedgerReader, max_label_values: int = 200) -> None:
+    def __init__(
+        self,
+        reader: LedgerReader,
+        notify: Callable[[LedgerError | None], None],
+        max_label_values: int = 200,
+    ) -> None:
         self._reader = reader
+        self._notify = notify
         self._labels = Labels(max_label_values)
         self._lock = threading.Lock()
         self._complete = _Sums()
@@ -102,12 +110,12 @@ class LedgerCollector(Collector):
                 found = self._read()
             except LedgerError as error:
                 if self._reachable:
-                    logging.getLogger("toolops_plugins.telemetry").warning(
-                        "The ledger cannot be read: %s", error
-                    )
-                self._reachable = False
+                    self._reachable = False
+                    self._notify(error)
                 return [make_family(families.LEDGER_UP, {(): 0.0})]
-            self._reachable = True
+            if not self._reachable:
+                self._reachable = True
+                self._notify(None)
         return [*found, make_family(families.LEDGER_UP, {(): 1.0})]
 
     def _read(self) -> list[Metric]:
@@ -205,8 +213,11 @@ def _make_histogram(family: Family, series: dict[tuple[str, ...], Quantiles]) ->
     return made
 
 
-def ledger_registry(reader: LedgerReader) -> CollectorRegistry:
-    """Return a registry that shows what all processes write to a ledger from now on."""
-    registry = CollectorRegistry(support_collectors_without_names=True)
-    registry.register(LedgerCollector(reader))
-    return registry
+def ledger_registry(
+    reader: LedgerReader, notify: Callable[[LedgerError | None], None]
+) -> CollectorRegistry:
+    """Return a registry that shows what all processes write to a ledger from now on.
+
+    Arguments are those of :class:`LedgerCollector`.
+    """
+    return ViewRegistry(LedgerCollector(reader, notify))

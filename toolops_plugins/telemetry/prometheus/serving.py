@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.telemetry.prometheus.metrics import is_multiprocess
+from toolops_plugins.telemetry.prometheus.views import ViewRegistry
 
 __all__ = [
     "PORT",
@@ -171,9 +172,7 @@ def folder_registry(folder: str, *, remove_dead: bool = False) -> CollectorRegis
             "PROMETHEUS_MULTIPROC_DIR", f"must name a folder that exists, not {folder!r}"
         )
     # Of its own: one that also holds the metrics of this process would show them twice.
-    registry = CollectorRegistry(support_collectors_without_names=True)
-    registry.register(_Folder(folder, remove_dead=remove_dead))
-    return registry
+    return ViewRegistry(_Folder(folder, remove_dead=remove_dead))
 
 
 class _Folder(Collector):
