@@ -34,8 +34,8 @@ OPENSSL := --no-deps --only-binary :all: --python-version 3.11 --platform manyli
 	psycopg2-binary==2.9.5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test soak sync lint docs faults prometheus bench bench-quick \
-	constraints clean
+.PHONY: help setup demo quick test browser chromium screenshots soak sync lint docs faults prometheus \
+	bench bench-quick constraints clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -58,6 +58,15 @@ quick: setup ## Run what takes little of the test suite, before each commit
 
 test: setup ## Run the whole test suite, in random order on all cores
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+browser: chromium ## Click through the dashboard in a real Chromium
+	$(BIN)/python -m pytest tests/dashboard/browser.py
+
+chromium: setup ## Find Chromium, or install Debian's as root
+	@$(BIN)/python scripts/chromium.py --install
+
+screenshots: chromium ## Draw the pictures of the dashboard in the documentation again
+	$(BIN)/python scripts/make_screenshots.py
 
 # `make soak SEED=7 SECONDS=600` plays the rounds of that seed again, or for longer.
 SECONDS := 180

@@ -28,7 +28,7 @@ from toolops_plugins.telemetry.ledger.records import (
 from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
 from toolops_plugins.telemetry.ledger.store import Batch, Record, Store
 
-__all__ = ["NAMESPACE", "fill", "fill_rows", "fill_sqlite"]
+__all__ = ["NAMESPACE", "fill", "fill_rows", "fill_sqlite", "write_states"]
 
 NAMESPACE = "support"
 
@@ -113,6 +113,19 @@ def fill_sqlite(path: Path, **options: Any) -> str:
     finally:
         store.close()
     return store.place
+
+
+def write_states(path: Path, serial: int) -> None:
+    """Write the states of the example's processes again, which are listed for two minutes.
+
+    Args:
+        path: A ledger that :func:`fill_sqlite` has filled.
+        serial: A number that is larger than that of the call before; the first is 10 or more.
+    """
+    store = SQLiteStore(path)
+    for state in _states(store.now()):
+        store.add(Batch(state.id, serial, {}, (), state))
+    store.close()
 
 
 def fill_rows(path: Path, rows: int = 1_000_000, *, now: float | None = None) -> str:

@@ -7,6 +7,7 @@ ranges from the data, and whoever calls fills gaps with zeros.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ _DURATIONS: Final = [
     1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0,
     60.0, 180.0, 600.0, 1_800.0, 3_600.0,
 ]  # fmt: skip
-_COUNT: Final = "datum.value >= 10000 ? format(datum.value, '~s') : format(datum.value, ',~r')"
+_COUNT: Final = "datum.value >= 1000 ? format(datum.value, '~s') : format(datum.value, ',~r')"
 
 
 def draw_bars(
@@ -152,16 +153,19 @@ def draw_ranks(
         key: The identity of the chart on its page.
         title: What the chart shows, for those who do not see it.
     """
-    data = pd.DataFrame(list(rows))
+    totals: Counter[str] = Counter()
+    for row in rows:
+        totals[row["label"]] += row["value"]
+    # The browser would sort too, but by values that it does not yet have.
+    data = pd.DataFrame(sorted(rows, key=lambda row: (-totals[row["label"]], row["label"])))
     data["order"] = data["name"].map({name: place for place, name in enumerate(colors)})
-    labels = len({row["label"] for row in rows})
     chart = (
         alt.Chart()
         .mark_bar(size=16)
         .encode(
             y=alt.Y(
                 "label:N",
-                sort=alt.EncodingSortField("value", op="sum", order="descending"),
+                sort=None,
                 title=None,
                 axis=alt.Axis(labelLimit=130, labelOverlap=False, domain=False, ticks=False),
             ),
@@ -175,7 +179,7 @@ def draw_ranks(
             ],
         )
     )
-    _show(chart, data, key, title, height=_FRAME + 26 * labels)
+    _show(chart, data, key, title, height=_FRAME + 26 * len(totals))
 
 
 def _stack(rows: Sequence[Row], names: Sequence[str], place: str) -> list[dict[str, Any]]:
@@ -223,6 +227,7 @@ def _colors(colors: Mapping[str, str]) -> alt.Color:
         columns=4,
         symbolType="square",
         labelLimit=110,
+        symbolOpacity=1,
         offset=6,
         padding=0,
     )

@@ -9,6 +9,7 @@ from toolops_plugins.telemetry.report import duration, money
 
 __all__ = ["ago", "amount", "change", "compact", "count", "escape", "share", "size", "span", "wait"]
 
+_NONE = "\N{EN DASH}"  # a hyphen alone would be a list in Markdown
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&])")
 
 
@@ -28,12 +29,14 @@ def compact(number: float) -> str:
 
 
 def share(number: float | None) -> str:
-    """Return a share as a percentage, and "-" where there is none."""
-    return "-" if number is None else f"{number:.1%}"
+    """Return a share as a percentage, and a dash where there is none."""
+    return _NONE if number is None else f"{number:.1%}"
 
 
 def wait(seconds: float | None) -> str:
-    """Return a time in a readable unit to three digits, and "-" where there is none."""
+    """Return a time in a readable unit to three digits, and a dash where there is none."""
+    if seconds is None:
+        return _NONE
     # With spaces that do not break, since a unit on a line of its own is hard to read.
     return duration(seconds).replace(" us", " µs").replace(" ", "\N{NO-BREAK SPACE}")
 

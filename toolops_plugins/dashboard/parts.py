@@ -88,6 +88,7 @@ def card(
         delta_color=colors.get(better, "off"),
         help=note,
         border=True,
+        height="stretch",
     )
 
 

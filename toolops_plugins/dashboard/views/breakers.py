@@ -72,7 +72,7 @@ def draw(view: View) -> None:
             "state": "state",
             "for": "for",
             "last error": "last error",
-            "rejected": count_column("rejected since"),
+            "rejected": count_column("rejected"),
             "process": "process",
             "namespace": "namespace",
         }
@@ -101,7 +101,7 @@ def _draw_cards(states: list[ProcessState], rejected: int, view: View) -> None:
 def _draw_limits(
     title: str, found: Iterable[tuple[ProcessState, Iterable[LimitReport]]], key: str
 ) -> None:
-    rows = list(_limit_rows(found))
+    rows = sorted(_limit_rows(found), key=lambda row: (row["name"], row["process"]))
     if not rows:
         return
     draw_title(title)

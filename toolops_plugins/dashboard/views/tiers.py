@@ -87,7 +87,7 @@ def _row(state: ProcessState, tier: TierState) -> dict[str, Any]:
 
 def _of(number: float | None, most: float | None, text: Any) -> str:
     if number is None:
-        return "-"
+        return ""
     return f"{text(number)} of {text(most)}" if most else str(text(number))
 
 
