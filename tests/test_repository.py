@@ -136,6 +136,7 @@ def test_the_build_machines_run_what_a_developer_runs(root):
         "setup",
         "prometheus",
         "lint",
+        "chromium",
         "test",
     ]
     workflow = (root / ".github" / "workflows" / "ci.yml").read_text()
