@@ -137,6 +137,19 @@ def test_a_child_forked_while_a_thread_writes_can_write(log, fail):
         thread.join()
 
 
+def test_a_forked_child_writes_its_own_trouble_at_once(fail, recover, caplog):
+    fail()
+
+    def child():
+        caplog.clear()
+        recover()  # of the parent's trouble
+        fail()
+        fail()
+        return caplog.messages == ["L2 is down"]
+
+    assert in_child(child) == 0
+
+
 def test_a_handler_that_raises_disturbs_no_call(fail):
     class Broken(logging.Handler):
         def emit(self, record):
@@ -386,3 +399,76 @@ def test_the_page_on_the_log_lists_every_kind_and_every_reason_of_the_core():
     }
     for word in {*get_args(NoticeKind), *BYPASSES} - of_adapters:
         assert f"`{word}`" in page
+
+
+HELD = threading.Lock()
+
+
+class Slotted:
+    """An object that can neither be encoded nor weakly referenced."""
+
+    __slots__ = ()
+
+    def look(self, word):
+        return word
+
+
+def take_rest(*rest, **options):
+    return len(rest), len(options)
+
+
+ENDLESS = []
+ENDLESS.append(ENDLESS)
+_IS = "is or holds a _thread.lock, which has no canonical form; "
+
+
+@pytest.mark.parametrize(
+    ("body", "args", "kwargs", "policy", "text"),
+    [
+        (lambda client: 1, (HELD,), {}, {}, f"the argument 'client' {_IS}leave it out with "),
+        (lambda *, client: 1, (), {"client": [HELD]}, {}, f"the argument 'client' {_IS}"),
+        (lambda word, client=HELD: 1, ("a",), {}, {}, f"the argument 'client' {_IS}"),
+        (take_rest, (HELD,), {}, {}, f"an argument of *rest {_IS}leave it out with ignore="),
+        (take_rest, (), {"x": HELD}, {}, f"an argument of **options {_IS}leave it out with "),
+        (lambda word: 1, ("a",), {}, {"cache": Cache(key=lambda word: HELD)}, "what key= returned"),
+        (Slotted().look, ("a",), {}, {}, "the object that they are methods of is or holds a"),
+        (lambda word: 1, (ENDLESS,), {}, {}, "no canonical form; leave it out with ignore="),
+    ],
+)  # fmt: skip
+def test_an_argument_without_a_form_is_named(body, args, kwargs, policy, text, caplog):
+    with ToolOps() as ops:
+        ops.tool(name="search", **{"cache": Cache(ttl=60), **policy})(body)(*args, **kwargs)
+    (line,) = caplog.messages
+    assert line.startswith("Calls of 'search' go past the cache (not_canonical): ")
+    assert text in line
+
+
+def test_a_tenant_without_a_form_is_named(caplog):
+    with ToolOps(tenant=lambda: HELD) as ops:
+        for word in ("a", ("a",)):  # a key that would be remembered, and one that would not
+            ops.tool(name="search", cache=Cache(ttl=60))(lambda word: 1)(word)
+    (line,) = caplog.messages
+    assert "what tenant= returned is or holds a _thread.lock" in line
+
+
+def test_the_ways_out_of_the_line_on_an_argument_work(caplog):
+    class Client:
+        def __init__(self):
+            self.lock = threading.Lock()
+
+    class Keyed(Client):
+        def __toolops_key__(self):
+            return "keyed"
+
+    with ToolOps() as ops:
+        tool = partial(ops.tool, cache=Cache(ttl=60))
+        left_out = tool(name="left out", ignore=["client"])(lambda client: 1)
+        registered = tool(name="registered")(lambda client: 1)
+        keyed = tool(name="keyed")(lambda client: 1)
+        ops.canon.register(Client, lambda client: "one")
+        for _ in range(2):
+            left_out(threading.Lock())
+            registered(Client())
+            keyed(Keyed())
+        assert [report.hits for report in ops.stats()] == [1, 1, 1]
+    assert caplog.messages == []

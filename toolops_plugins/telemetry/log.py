@@ -171,6 +171,10 @@ class ProblemLog:
             self._problems.clear()
             self._overflow = _Problem()
 
+    def reset_after_fork(self) -> None:
+        """Start anew in a forked child, whose own trouble nobody has read of."""
+        self.clear()
+
     def count_failure(self, cause: Hashable) -> Report | None:
         """Count a failure; return the counts of its line, or None if it gets none."""
         now = self._clock.monotonic()
