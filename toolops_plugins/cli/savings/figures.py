@@ -152,8 +152,10 @@ class Figures:
         return None if self.cost is None else self.cost * self.seconds
 
     @property
-    def monthly_savings(self) -> float:
-        """Money that is saved in a month at the pace of the span."""
+    def monthly_savings(self) -> float | None:
+        """Money that is saved in a month at this pace; None for less than a day of calls."""
+        if self.seconds < DAY:
+            return None
         return self.total.saved_cost / self.seconds * _MONTH
 
     @property

@@ -70,9 +70,9 @@ def _sections(figures: Figures, words: Wording, top: int) -> Iterator[str]:
 def _tiles(figures: Figures, words: Wording) -> Iterator[str]:
     total = figures.total
     if figures.has_money:
-        yield _tile(
-            "saved", words.money(total.saved_cost), words.per_month(figures.monthly_savings), "good"
-        )
+        monthly = figures.monthly_savings
+        pace = "not spent again" if monthly is None else words.per_month(monthly)
+        yield _tile("saved", words.money(total.saved_cost), pace, "good")
     yield _tile("waiting saved", words.hours(total.saved_seconds), "by all callers together")
     yield _tile(
         "hit rate",

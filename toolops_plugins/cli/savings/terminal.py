@@ -63,7 +63,8 @@ def _headline(figures: Figures, words: Wording) -> Text:
     if figures.has_money:
         line.append(words.money(total.saved_cost), style="bold green")
         line.append(f" and {words.hours(total.saved_seconds)} saved")
-        line.append(f" ({words.per_month(figures.monthly_savings)})")
+        if figures.monthly_savings is not None:
+            line.append(f" ({words.per_month(figures.monthly_savings)})")
     else:
         line.append(words.hours(total.saved_seconds), style="bold green").append(" saved")
     line.append(

@@ -79,8 +79,8 @@ def explain(figures: Figures, words: Wording) -> Iterator[str]:
         )
     if figures.began > figures.since + figures.step:
         yield (
-            f"The first calls are of {words.moment(figures.began, step=figures.step)}; amounts a "
-            "month are at the pace since then."
+            f"The first calls are of {words.moment(figures.began, step=figures.step)}; paces, and "
+            "the cost of running the service, count from then."
         )
     if figures.left_out:
         yield (

@@ -29,6 +29,7 @@ __all__ = [
     "left_bodies",
     "model_of_payload",
     "owner_of",
+    "provider_of",
     "says_something",
     "span_parts",
 ]
@@ -179,6 +180,12 @@ def model_of_payload(told: Mapping[str, Any]) -> str:
 def class_of(told: Mapping[str, Any]) -> str:
     """Return the name of a model's class by what it says of itself."""
     return str(told.get("class_name") or "unknown")
+
+
+def provider_of(told: Mapping[str, Any]) -> str:
+    """Return the provider of a model by what it says of itself, or nothing."""
+    name = class_of(told)
+    return name.removesuffix("_llm") if name.endswith("_llm") else ""
 
 
 def says_something(response: Any) -> bool:

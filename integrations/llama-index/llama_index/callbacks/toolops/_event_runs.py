@@ -30,6 +30,7 @@ from llama_index.callbacks.toolops._event_run import (
     calls_around,
     class_of,
     model_of_payload,
+    provider_of,
     says_something,
     span_parts,
 )
@@ -106,6 +107,7 @@ class Calls:
         owner, method = span_parts(span)
         model = model_of_payload(told)
         call = Call(self, kind, model or owner or class_of(told), model, span)
+        call.provider = provider_of(told)
         for other in calls_around(self.ops):
             if not other.is_model:
                 continue
