@@ -38,13 +38,7 @@ def test_a_tool_gets_a_span_of_the_conventions(telemetry):
         "toolops.namespace": "shop",
         "toolops.outcome": "miss",
         "toolops.latency": 0.2,
-        "toolops.worked": 0.0,
-        "toolops.saved_latency": 0.0,
-        "toolops.price": 0.0,
-        "toolops.saved_price": 0.0,
         "toolops.attempts": 1,
-        "toolops.hedged": False,
-        "toolops.coalesced": False,
         "toolops.key": "ab",
     }
     point = telemetry.metric("gen_ai.execute_tool.duration")
@@ -102,6 +96,21 @@ def test_other_operations_of_models_have_their_names(telemetry, kind):
     assert span.attributes["gen_ai.request.stream"] is True
 
 
+def test_a_span_begins_with_what_samplers_decide_by(telemetry):
+    sink = telemetry.sink()
+    state = sink.on_start(CHAT)
+    assert dict(state.span.attributes) == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "gpt-5",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.agent.name": "clerk",
+        "toolops.tool": "chat:gpt-5",
+        "toolops.namespace": "shop",
+        "toolops.kind": "chat",
+    }
+    sink.on_call(ANSWER, state)
+
+
 def test_a_model_that_is_known_only_afterwards_names_the_span(telemetry):
     sink = telemetry.sink()
     sink.on_call(ANSWER, sink.on_start(CallStart("chat:gpt-5", kind="chat")))
@@ -120,7 +129,7 @@ def test_a_call_whose_model_was_not_asked_is_no_operation(telemetry, outcome):
     sink.on_call(event, sink.on_start(CHAT))
     span = telemetry.span("chat gpt-5")
     assert span.attributes["toolops.outcome"] == outcome
-    assert span.attributes["toolops.coalesced"] is (outcome == "coalesced")
+    assert span.attributes.get("toolops.coalesced", False) is (outcome == "coalesced")
     assert not [name for name in span.attributes if name.startswith("gen_ai.usage.")]
     assert telemetry.points("gen_ai.client.operation.duration") == []
     assert telemetry.points("gen_ai.client.token.usage") == []

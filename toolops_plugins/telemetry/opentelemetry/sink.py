@@ -26,6 +26,7 @@ from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.telemetry import genai_conventions as names
 from toolops_plugins.telemetry.events import CallEvent, CallKind, CallStart, CallStep, Notice
 from toolops_plugins.telemetry.opentelemetry.attributes import (
+    AT_START,
     Attributes,
     attributes_of_call,
     attributes_of_model,
@@ -141,7 +142,7 @@ class OpenTelemetrySink:
         if start.over and kind != "tool" and owner == "us" and is_model_instrumented():
             owner = "theirs"
         known = attributes_of_start(name, kind, start.details, stream=start.stream)
-        first: Attributes = {_TOOL: name, "toolops.namespace": start.namespace}
+        first = _first(name, start.namespace, kind)
         if owner == "their span":
             span = current
             span.set_attributes(first)
@@ -237,7 +238,7 @@ class OpenTelemetrySink:
             owner = self._find_owner(kind, name, place.context, get_current_span(place.context))
         kind = kind or "tool"
         known = attributes_of_start(name, kind, event.details)
-        first: Attributes = {_TOOL: event.name, "toolops.namespace": event.namespace}
+        first = _first(event.name, event.namespace, kind)
         owner = "theirs" if owner == "their span" else owner
         span = self._open_span(
             kind, owner, {**known, **first}, place.context, start=place.start, links=place.links
@@ -251,21 +252,23 @@ class OpenTelemetrySink:
     def _finish(self, event: CallEvent, call: _CallSpan) -> None:
         """Set the attributes of a span whose call has ended, and record the call."""
         span, known, error = call.span, call.known, error_of(event)
+        found: Attributes = {}
         if call.owner == "us":
             if call.kind != "tool":
-                _complete_model(event, call)
+                found = _complete_model(event, call)
             # A hit is no operation: neither the model nor the tool was asked.
             if event.attempts > 0:
                 failed = error or event.error
                 labels = known if failed is None else {**known, names.ERROR_TYPE: failed}
                 self._metrics.record_operation(call.kind, event.latency, labels, call.context)
-            span.set_attributes(known)
         self._metrics.record_call(event, call.context)
-        if span.is_recording():
-            span.set_attributes(attributes_of_call(event))
-            if error is not None and call.owner != "their span":
-                span.set_attribute(names.ERROR_TYPE, error)
-                span.set_status(Status(StatusCode.ERROR))
+        if not span.is_recording():
+            return
+        found.update(attributes_of_call(event))
+        if error is not None and call.owner != "their span":
+            found[names.ERROR_TYPE] = error
+            span.set_status(Status(StatusCode.ERROR))
+        span.set_attributes(found)
 
 
 class _CallSpan:
@@ -324,15 +327,21 @@ def _leave(token: Any) -> None:
         detach(token)
 
 
-def _complete_model(event: CallEvent, call: _CallSpan) -> None:
-    """Add what is known of a model only after its call."""
+def _first(name: str, namespace: str, kind: CallKind) -> Attributes:
+    """Return the attributes of this library that a span begins with."""
+    return dict(zip(AT_START, (name, namespace, kind), strict=True))
+
+
+def _complete_model(event: CallEvent, call: _CallSpan) -> Attributes:
+    """Add what is known of a model only after its call, and return it."""
     known = call.known
     name = name_span(known)
-    for attribute, value in read_inner(call.inner).items():
-        known.setdefault(attribute, value)
-    known.update(attributes_of_model(event.details))
+    found = {**read_inner(call.inner), **attributes_of_model(event.details)}
+    found = {key: value for key, value in found.items() if known.get(key) != value}
+    known.update(found)
     if name_span(known) != name:
         call.span.update_name(name_span(known))
+    return found
 
 
 def _kind_of_run(event: CallEvent) -> tuple[CallKind | None, str]:
