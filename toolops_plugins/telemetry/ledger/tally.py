@@ -45,10 +45,12 @@ class _CellTally:
         names = self.groups.get(group)
         if names is None:
             names = self.groups[group] = {}
-        if name not in names:
-            name = plain_name(name)
-            if name not in names and len(names) >= _MOST_NAMES:
-                name = _OTHER
+        if name in names:
+            names[name] += count
+            return
+        name = plain_name(name)
+        if name not in names and len(names) >= _MOST_NAMES:
+            name = _OTHER
         names[name] = names.get(name, 0) + count
 
     def add_number(self, name: str, number: float) -> None:
@@ -66,6 +68,17 @@ class _CellTally:
         if self.worked is None:
             self.worked = Quantiles()
         self.worked.add_all(durations)
+
+    def add_one(self, waited: float | None, worked: float) -> None:
+        """Add the durations of one call; None and 0: there is none."""
+        if waited is not None:
+            if self.waited is None:
+                self.waited = Quantiles()
+            self.waited.add(waited)
+        if worked:
+            if self.worked is None:
+                self.worked = Quantiles()
+            self.worked.add(worked)
 
     def to_record(self) -> dict[str, dict[str, Any]]:
         """Return the sums in their stored form."""
@@ -159,8 +172,9 @@ class Tally:
         cell.add("o", outcome)
         if outcome == "hit":
             cell.add("t", tier)
-        if outcome != "refresh":
-            cell.add_waited((latency,))
+        cell.add_one(
+            None if outcome == "refresh" else latency, 0.0 if event is None else event.worked
+        )
         numbers = cell.numbers
         for name, number in (
             ("asked", int(asked_cache)),
@@ -204,8 +218,6 @@ class Tally:
 
 def _add_event(cell: _CellTally, event: CallEvent) -> None:
     """Add the facts that only the event of a call has."""
-    if event.worked:
-        cell.add_worked((event.worked,))
     if event.reason is not None:
         cell.add("r", event.reason)
     if event.error is not None:
