@@ -159,12 +159,38 @@ def _format_line(finding: Finding, mark: str, style: str) -> Text:
     show_default=True,
     help="Stop counting after this time.",
 )
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Sum the calls of all processes since then, from the ledger: a length such as 90m, 12h or"
+    " 30d, or a date (UTC).",
+)
+@click.option(
+    "--by",
+    multiple=True,
+    metavar="NAME",
+    help="With --since: tell calls apart by tool, model, agent, kind or namespace; may be repeated."
+    "  [default: tool]",
+)
+@click.option("--ledger", metavar="URL", help="Default: TOOLOPS_LEDGER, or the Redis.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def stats(redis_url: str | None, namespace: str | None, seconds: float, as_json: bool) -> int:  # noqa: FBT001 - click passes it by name
-    """Count the entries of a namespace in Redis.
+def stats(
+    redis_url: str | None,
+    namespace: str | None,
+    seconds: float,
+    since: str | None,
+    by: tuple[str, ...],
+    ledger: str | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Count the entries of a namespace in Redis; with --since, the calls in the ledger."""
+    if since is not None or ledger is not None:
+        from toolops_plugins.cli.ledger_option import find_ledger_url  # noqa: PLC0415 - as below
+        from toolops_plugins.cli.ledger_stats import show_ledger_stats  # noqa: PLC0415 - the other half needs none
 
-    Hits and savings are counted inside each process: call ops.stats() there.
-    """
+        url = find_ledger_url(ledger or redis_url)
+        return show_ledger_stats(url, since or "1h", by or ("tool",), namespace, as_json=as_json)
     with _open_namespace(redis_url, namespace) as space:
         found = space.survey(seconds)
         if as_json:

@@ -125,7 +125,9 @@ def _parse_redis(url: str) -> str:
         return str(parse(url))
     except ConfigurationError as error:
         problem = error.problem
-    raise ConfigurationError("ledger", f"{problem}; or it may be sqlite:///file")
+    raise ConfigurationError(
+        "ledger", f"must be sqlite:///file, or the URL of a Redis; as such it {problem}"
+    )
 
 
 def _has_password(url: str) -> bool:

@@ -46,7 +46,9 @@ def open_store(url: str) -> Store:
             return RedisStore.of_url(url, read_only=True)
         except ConfigurationError as error:
             problem = error.problem
-        raise ConfigurationError("ledger", f"{problem}; or it may be sqlite:///file")
+        raise ConfigurationError(
+            "ledger", f"must be sqlite:///file, or the URL of a Redis; as such it {problem}"
+        )
     from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore  # noqa: PLC0415 - imports sqlite3
 
     return SQLiteStore(path, read_only=True)
