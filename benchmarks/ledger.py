@@ -88,8 +88,9 @@ def cost_of_calls(folder: Path, count: int) -> None:
     print(f"microseconds of CPU a call, {count:,} calls, median of 7 runs", flush=True)
     made: dict[str, dict[str, Callable[[int], Any]]] = {}
     runtimes = []
-    for label, ledger in (("none", False), ("SQLite", f"sqlite:///{folder / 'cost.db'}")):
-        ops = ToolOps(f"cost-{label}", ledger=ledger)
+    for label in ("none", "SQLite"):
+        url = f"sqlite:///{folder / 'cost.db'}"
+        ops = ToolOps(f"cost-{label}", ledger=False if label == "none" else url)
         runtimes.append(ops)
         hit = ops.tool(cache=Cache(ttl=600), name="hit")(lambda x: x)
         hit(1)

@@ -28,9 +28,10 @@ NOW = 1_800_000_123.0
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LedgerReader, dict]]:
     store = SQLiteStore(tmp_path_factory.mktemp("ledger") / "ledger.db")
-    store.now = lambda: NOW  # type: ignore[method-assign]  # a clock that stands still
-    sums = fill(store)
-    yield LedgerReader(store), sums
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "now", lambda: NOW)
+        sums = fill(store)
+        yield LedgerReader(store), sums
     store.close()
 
 

@@ -147,8 +147,8 @@ def test_models_and_agents_are_told_apart_by_the_details_of_events(url: str):
 
 def test_hits_of_a_described_plan_are_counted_by_model(url: str):
     ops = ToolOps(ledger=url)
-    answer = ops.tool(cache=Cache(ttl=60), name="answer")(lambda text: text.upper())
-    plan = answer.__toolops_plan__ if hasattr(answer, "__toolops_plan__") else answer.plan
+    answer: Any = ops.tool(cache=Cache(ttl=60), name="answer")(lambda text: text.upper())
+    plan = answer.__toolops_plan__
     plan.kind = "chat"
     plan.describe_start = lambda args, kwargs: {"model": "gpt"}
     plan.describe_result = lambda value: {"output_tokens": len(value)}

@@ -192,12 +192,13 @@ class RedisStore:
 
     def now(self) -> float:
         """Return the server's time in seconds since the epoch, asked for every few seconds."""
-        if self._offset is None or time.monotonic() - self._asked > _TIME_EVERY:
+        offset = self._offset
+        if offset is None or time.monotonic() - self._asked > _TIME_EVERY:
             learned = self._run(lambda client: tell_time(client, _NAMESPACES))
             # A server that refuses TIME: then hosts must agree on the time.
-            self._offset = time.time() - time.monotonic() if learned is None else learned[0]
-            self._asked = time.monotonic()
-        return time.monotonic() + self._offset
+            offset = time.time() - time.monotonic() if learned is None else float(learned[0])
+            self._offset, self._asked = offset, time.monotonic()
+        return time.monotonic() + offset
 
     def retention(self) -> Mapping[int, int]:
         """Return the seconds for which the last writer of any namespace keeps each level."""
