@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 
 import click
 
 from toolops_plugins.audit.text import printable
-from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.cli.ledger_option import find_ledger_url, ledger_option
 from toolops_plugins.telemetry.ledger import LedgerError, open_reader
 
 __all__ = ["dashboard"]
 
 
 @click.command()
-@click.option("--ledger", metavar="URL", help="Default: TOOLOPS_LEDGER, or else TOOLOPS_REDIS_URL.")
+@ledger_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(1, 65_535), default=8501, show_default=True)
 @click.option(
@@ -44,11 +43,7 @@ def dashboard(
     They read the ledger only, and refresh themselves. Ctrl-C ends it. Whoever reaches the address
     sees the figures: there is no password.
     """
-    url = ledger or os.environ.get("TOOLOPS_LEDGER") or os.environ.get("TOOLOPS_REDIS_URL")
-    if not url:
-        raise ConfigurationError(
-            "--ledger", "is needed, or TOOLOPS_LEDGER: the URL that your runtimes write to"
-        )
+    url = find_ledger_url(ledger)
     # Imported first, so that a missing extra is named before anything else.
     from toolops_plugins.dashboard.options import Options  # noqa: PLC0415 - as below
     from toolops_plugins.dashboard.server import check_port, serve  # noqa: PLC0415 - rarely needed

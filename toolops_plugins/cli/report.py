@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import click
 from rich.console import Console
 
 from toolops_plugins.audit.text import echo_json, printable
+from toolops_plugins.cli.ledger_option import find_ledger_url, ledger_option
 from toolops_plugins.cli.time_span import parse_cost, parse_since
 from toolops_plugins.errors import ConfigurationError
 
@@ -29,7 +29,7 @@ _CURRENCY = 8
     metavar="TIME",
     help="Length of the time, such as 12h, 30d or 4w; or its start, such as 2026-11-01 (UTC).",
 )
-@click.option("--ledger", metavar="URL", help="Default: TOOLOPS_LEDGER, or TOOLOPS_REDIS_URL.")
+@ledger_option
 @click.option(
     "--cost", metavar="MONEY/TIME", help="What running the service costs, such as 50/month."
 )
@@ -85,20 +85,8 @@ def _collect(since: str, ledger: str | None, cost: str | None, top: int) -> Any:
 
     parse_since(since, time.time())  # a mistake is told before the ledger is looked for
     rate = None if cost is None else parse_cost(cost)
-    with open_reader(_ledger_url(ledger)) as reader:
+    with open_reader(find_ledger_url(ledger)) as reader:
         return collect_figures(reader, parse_since(since, reader.now()), cost=rate, top=top)
-
-
-def _ledger_url(ledger: str | None) -> str:
-    named = ledger or os.environ.get("TOOLOPS_LEDGER") or ""
-    url = os.environ.get("TOOLOPS_REDIS_URL") if named in ("", "off") else named
-    if not url:
-        raise ConfigurationError(
-            "--ledger",
-            "is needed, or TOOLOPS_LEDGER, or TOOLOPS_REDIS_URL: what a process counts without a "
-            "ledger ends with it",
-        )
-    return url
 
 
 def _write_page(path: str, found: Any, words: Any, top: int) -> None:
