@@ -101,9 +101,10 @@ pytestmark = pytest.mark.allow_leaks("the channels of a Jupyter client have thre
 
 
 def test_figures_come_while_a_cell_keeps_the_kernel_busy(page, tmp_path):
-    page.run("live = ops.live(interval=0.1)")
+    page.run("busy = ToolOps('busy'); ask = busy.readonly(name='ask', price=0.5)(str.lower)")
+    page.run("live = busy.live(interval=0.1)")
     flag = tmp_path / "go"
-    cell = page.send(f"for _ in range(7): quote('ACME')\nassert wait(Path({str(flag)!r}).exists)")
+    cell = page.send(f"for _ in range(7): ask('ACME')\nassert wait(Path({str(flag)!r}).exists)")
     # The cell waits for the flag, and so for the figures.
     messages = page.read(
         cell,
@@ -131,8 +132,9 @@ def test_a_page_without_widgets_shows_a_table(page):
 
 
 def test_without_anywidget_there_is_a_table_and_a_hint(page):
-    page.run("package = sys.modules.pop('toolops_plugins.telemetry.live.widget', None)")
-    page.run("anywidget, sys.modules['anywidget'] = sys.modules.get('anywidget'), None")
+    page.run("quote('ACME'); import anywidget")
+    page.run("sys.modules.pop('toolops_plugins.telemetry.live.widget', None)")
+    page.run("sys.modules['anywidget'] = None")
     shown = page.run("ops.live()")
     page.run("sys.modules['anywidget'] = anywidget")
     assert WIDGET not in shown

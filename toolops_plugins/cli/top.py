@@ -176,14 +176,15 @@ class _Keys:
         self._before: Any = None
 
     def __enter__(self) -> Self:
+        if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
+            return self
         try:
             import termios  # noqa: PLC0415 - absent on Windows
             import tty  # noqa: PLC0415 - as termios
-
-            self._before = termios.tcgetattr(sys.stdin)
-            tty.setcbreak(sys.stdin)
-        except (ImportError, OSError, ValueError, termios.error):
+        except ImportError:
             return self
+        self._before = termios.tcgetattr(sys.stdin)
+        tty.setcbreak(sys.stdin)
         self.readable = True
         return self
 

@@ -30,6 +30,7 @@ __all__ = ["add_magics", "remove_magics"]
 
 _MAGIC = "%%toolops"
 _OPTIONS = ("--on", "--off")
+_display: Any = display  # which has no types
 
 
 class _Measurement(NamedTuple):
@@ -86,7 +87,8 @@ class ToolOpsMagics(Magics):
         """
         if cell is not None:
             # Only code that calls the magic by itself comes here; IPython's cells do not.
-            self._shell.run_cell(f"{_MAGIC} {line}\n{cell}")  # type: ignore[no-untyped-call]  # as below
+            shell: Any = self._shell  # whose method has no types
+            shell.run_cell(f"{_MAGIC} {line}\n{cell}")
             return None
         words = line.split()
         options = [word for word in words if word.startswith("-")]
@@ -152,7 +154,7 @@ class ToolOpsMagics(Magics):
             f"this cell, {duration(seconds)}",
         )
         if figures or (measured.names is not None and not unknown):
-            display(figures)  # type: ignore[no-untyped-call]  # IPython leaves it so
+            _display(figures)
 
     def _choose(
         self, names: Sequence[str], alive: Sequence[ToolOps] = ()

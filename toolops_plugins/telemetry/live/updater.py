@@ -76,20 +76,22 @@ class Updater:
             self._changed.wait(pause)
             self._changed.clear()
             with self._lock:
-                views = tuple(self._views)
-                if not views:
+                if not self._views:
                     self._thread = None
                     return
-            for view in views:
-                began, used = time.monotonic(), time.thread_time()
-                if due.get(view, 0.0) <= began:
-                    self._update(view, on_kernel_thread=False)
-                    took = time.thread_time() - used
-                    due[view] = began + max(view.interval, took / _SHARE)
-            now = time.monotonic()
-            pause = max(0.01, min(due.values(), default=now) - now)
-            # Neither name may keep a view alive until the next round.
-            del view, views
+            # In a function of its own, whose variables keep no view alive until the next round.
+            pause = self._update_due(due)
+
+    def _update_due(self, due: weakref.WeakKeyDictionary[LiveStats, float]) -> float:
+        """Update the views whose time has come, and return the seconds until the next one's."""
+        for view in tuple(self._views):
+            began, used = time.monotonic(), time.thread_time()
+            if due.get(view, 0.0) <= began:
+                self._update(view, on_kernel_thread=False)
+                took = time.thread_time() - used
+                due[view] = began + max(view.interval, took / _SHARE)
+        now = time.monotonic()
+        return max(0.01, min(due.values(), default=now) - now)
 
     def _update(self, view: LiveStats, *, on_kernel_thread: bool) -> None:
         try:

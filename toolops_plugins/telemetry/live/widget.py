@@ -11,7 +11,7 @@ from toolops_plugins.telemetry.html_theme import theme_css
 
 __all__ = ["LiveWidget"]
 
-_FILES = files(__package__)
+_FILES = files("toolops_plugins.telemetry.live")
 
 
 class LiveWidget(anywidget.AnyWidget):
