@@ -70,7 +70,7 @@ def test_it_serves_a_ledger(tmp_path):
 @pytest.mark.parametrize(
     ("args", "code", "part"),
     [
-        ((), 2, "PROMETHEUS_MULTIPROC_DIR or TOOLOPS_LEDGER"),
+        ((), 2, "PROMETHEUS_MULTIPROC_DIR, TOOLOPS_LEDGER or TOOLOPS_REDIS_URL"),
         (("--multiproc-dir", "absent"), 2, "must name a folder that exists"),
         (("--multiproc-dir", ".", "--ledger", "sqlite:///a"), 2, "serve one of them"),
         (("--ledger", "nonsense"), 2, "sqlite:///file"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import click
 
 from toolops_plugins.audit.text import printable
+from toolops_plugins.cli.ledger_option import find_ledger_url, ledger_option
 from toolops_plugins.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ __all__ = ["serve_metrics"]
     metavar="FOLDER",
     help="Serve what workers write there. Default: PROMETHEUS_MULTIPROC_DIR.",
 )
-@click.option("--ledger", metavar="URL", help="Serve what a ledger gets. Default: TOOLOPS_LEDGER.")
+@ledger_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option(
     "--port",
@@ -45,7 +45,7 @@ def serve_metrics(multiproc_dir: str | None, ledger: str | None, host: str, port
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from None
     with ExitStack() as stack:
-        registry, place = _open(multiproc_dir, ledger, os.environ, stack)
+        registry, place = _open(multiproc_dir, ledger, stack)
         try:
             server, thread = prometheus.serve_registry(registry, port, host)
         except OSError as error:
@@ -62,28 +62,30 @@ def serve_metrics(multiproc_dir: str | None, ledger: str | None, host: str, port
 
 
 def _open(
-    folder: str | None, ledger: str | None, environ: Mapping[str, str], stack: ExitStack
+    folder: str | None, ledger: str | None, stack: ExitStack
 ) -> tuple[CollectorRegistry, str]:
-    """Return the registry to serve, and the name of its source. Options come first."""
+    """Return the registry to serve, and the name of its source; an option comes first."""
     if folder and ledger:
         raise ConfigurationError("--ledger", "is given beside --multiproc-dir; serve one of them")
-    if not folder and not ledger:
-        folder, ledger = environ.get("PROMETHEUS_MULTIPROC_DIR"), environ.get("TOOLOPS_LEDGER")
+    folder = folder or (None if ledger else os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
     if folder:
         from toolops_plugins.telemetry.prometheus import folder_registry  # noqa: PLC0415 - as above
 
         return folder_registry(folder), folder
-    if ledger:
-        from toolops_plugins.telemetry.ledger import open_reader  # noqa: PLC0415 - rarely needed
-        from toolops_plugins.telemetry.prometheus.ledger import ledger_registry  # noqa: PLC0415 - as above
+    try:
+        url = find_ledger_url(ledger)
+    except ConfigurationError:
+        raise ConfigurationError(
+            "--multiproc-dir",
+            "or --ledger is needed, or PROMETHEUS_MULTIPROC_DIR, TOOLOPS_LEDGER or"
+            " TOOLOPS_REDIS_URL: what a process counts in its own memory can be served by that"
+            " process only",
+        ) from None
+    from toolops_plugins.telemetry.ledger import open_reader  # noqa: PLC0415 - rarely needed
+    from toolops_plugins.telemetry.prometheus.ledger import ledger_registry  # noqa: PLC0415 - as above
 
-        reader = stack.enter_context(closing(open_reader(ledger)))
-        return ledger_registry(reader, _report_ledger), reader.place
-    raise ConfigurationError(
-        "--multiproc-dir",
-        "or --ledger is needed, or PROMETHEUS_MULTIPROC_DIR or TOOLOPS_LEDGER: what a process"
-        " counts in its own memory can be served by that process only",
-    )
+    reader = stack.enter_context(closing(open_reader(url)))
+    return ledger_registry(reader, _report_ledger), reader.place
 
 
 def _report_ledger(error: Exception | None) -> None:
