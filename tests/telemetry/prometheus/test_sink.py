@@ -254,6 +254,14 @@ def test_a_runtime_that_is_gone_is_not_shown(registry, sink, value):
     assert value("toolops_entries", namespace="shop", tier="L1") is None
 
 
+def test_runtimes_that_are_gone_are_forgotten_without_a_scrape(sink):
+    for _ in range(250):
+        ToolOps("shop", sinks=[sink])
+    gc.collect()
+    ops = [ToolOps("shop", sinks=[sink]) for _ in range(100)]
+    assert len(sink._gauges._sources._sources) < 2 * len(ops)
+
+
 # One registry, several sinks and runtimes
 
 

@@ -38,6 +38,7 @@ __all__ = ["ProcessGauges", "ScrapedGauges", "make_family", "read_values"]
 Values: TypeAlias = dict[tuple[str, ...], float]
 
 _FAMILIES: Final = (BREAKER_STATE, TIER_UP, ENTRIES, SEMANTIC_ENTRIES, DROPPED)
+_PRUNED: Final = 100
 _PERIOD: Final = 5.0
 """Seconds between two writes of a process while there are calls."""
 
@@ -93,6 +94,9 @@ class _Sources:
         """Read the parts of one more runtime from now on."""
         with self._lock:
             self._sources.append(source)
+            # Where nobody scrapes, runtimes that are gone are forgotten now and then.
+            if len(self._sources) % _PRUNED == 0:
+                self._sources = [each for each in self._sources if each() is not None]
 
     def read(self) -> dict[Family, Values]:
         """Return the present values; runtimes that are gone are forgotten."""
