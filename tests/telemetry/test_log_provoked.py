@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from servers import wait_for
+from servers import free_port, wait_for
 
 from toolops_plugins import Cache, ToolOps
 
@@ -61,6 +61,31 @@ def test_nothing_of_a_call_is_in_a_line_a_notice_or_an_event(
 def test_no_traceback_is_written_at_exit(program: subprocess.CompletedProcess[str]) -> None:
     # It left a refresh under way, runtimes open, and a Redis that was down.
     assert "Traceback" not in program.stderr
+
+
+FORKING = """
+import logging, os, sys
+from toolops_plugins import Cache, Memory, ToolOps
+from toolops_plugins.cache.redis import Redis
+
+logging.basicConfig(format="%(name)s %(message)s")
+ops = ToolOps(tiers=[Memory(), Redis(sys.argv[1], label="L2")])
+look = ops.tool(cache=Cache(ttl=60), name="look")(lambda word: word)
+look(1)
+look(2)
+child = os.fork()
+look(3)
+look(4)
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_writes_its_own_lines_and_ends_quietly(tmp_path: Path) -> None:
+    done = run("-c", FORKING, f"redis://127.0.0.1:{free_port()}/0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    line = "The cache tier 'L2' failed (ConnectionError); calls go on without it"
+    assert done.stderr.splitlines() == [f"toolops_plugins.cache {line}"] * 2
 
 
 def hold_a_flight(ops: ToolOps) -> tuple[threading.Event, threading.Thread]:
