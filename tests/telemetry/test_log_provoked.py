@@ -69,7 +69,7 @@ from toolops_plugins import Cache, Memory, ToolOps
 from toolops_plugins.cache.redis import Redis
 
 logging.basicConfig(format="%(name)s %(message)s")
-ops = ToolOps(tiers=[Memory(), Redis(sys.argv[1], label="L2")])
+ops = ToolOps(tiers=[Memory(), Redis(sys.argv[1], label="L2")], ledger=False)
 look = ops.tool(cache=Cache(ttl=60), name="look")(lambda word: word)
 look(1)
 look(2)

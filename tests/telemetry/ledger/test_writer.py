@@ -300,7 +300,7 @@ def test_calls_go_on_while_the_ledger_is_down_and_arrive_later(tmp_path: Path):
             f(number % 3)
         wait_for(lambda: "ledger_failed" in notices.kinds(), "the notice")
         failure = next(each for each in notices.got if each.kind == "ledger_failed")
-        assert failure.name == server.url
+        assert (failure.name, failure.detail) == (server.url, "ConnectionError")
         server.start()  # empty
         f(7)
         wait_for(lambda: "ledger_recovered" in notices.kinds(), "the recovery")

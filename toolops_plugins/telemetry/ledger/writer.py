@@ -214,10 +214,8 @@ class Writer:
             return
         try:
             self._flush(last=last)
-        except LedgerError as error:
-            self._fail(str(error))
         except Exception as error:  # noqa: BLE001 - nobody else could handle it
-            self._fail(f"{self._place}: {type(error).__name__}")
+            self._fail(_describe_failure(error).removeprefix(f"{self._place}: "))
         finally:
             self._writing.release()
 
@@ -340,11 +338,20 @@ class Writer:
     def _fail(self, problem: str) -> None:
         self._pause = min(self._pause * 2 or _FIRST_PAUSE, _LONGEST_PAUSE)
         self._retry_at = elapsed() + self._pause
-        self._tell("ledger_failed", self._place, problem.removeprefix(f"{self._place}: "))
+        self._tell("ledger_failed", self._place, problem)
 
     def _tell(self, kind: Any, name: str, detail: str = "") -> None:
         with suppress(Exception):  # a handler of the user's may raise anything
             self._notify(Notice(kind, name, detail, time.time(), self._namespace))
+
+
+def _describe_failure(error: Exception) -> str:
+    """Return the ledger's own words on an error, or the type of another one, without its text."""
+    cause = error.__cause__
+    if cause is None:
+        return str(error) if isinstance(error, LedgerError) else type(error).__name__
+    code = getattr(cause, "sqlite_errorname", "")  # such as SQLITE_FULL
+    return f"{type(cause).__name__}{', ' if code else ''}{code}"
 
 
 def _work(writer: Writer, alarm: _Alarm) -> None:
