@@ -140,12 +140,11 @@ def test_details_come_from_arguments_and_results(spans, with_start):
     with ToolOps("hooks", sinks=[events.append, *([spans] if with_start else [])]) as ops:
         tool = ops.tool(cache=CACHE)(lambda model: {"tokens": 3})
         plan = tool.__toolops_plan__
-        plan.kind = "chat"
-        plan.describe_start = lambda args, kwargs: {"model": args[0]}
-        plan.describe_result = lambda value: {
-            "input_tokens": value["tokens"],
-            "replied": "m",
-        }
+        plan.describe(
+            "chat",
+            lambda args, kwargs: {"model": args[0]},
+            lambda value: {"input_tokens": value["tokens"], "replied": "m"},
+        )
         tool("m1")
         tool("m1")
     assert [event.kind for event in events] == ["chat", "chat"]
@@ -159,8 +158,7 @@ def test_details_come_from_arguments_and_results(spans, with_start):
 
 def test_details_that_fail_harm_nobody(ops, spans, caplog):
     tool = ops.tool(cache=CACHE, name="quote")(lambda item: item)
-    tool.__toolops_plan__.describe_start = lambda args, kwargs: 1 / 0
-    tool.__toolops_plan__.describe_result = lambda value: 1 / 0
+    tool.__toolops_plan__.describe("tool", lambda *_: 1 / 0, lambda _: 1 / 0)
     assert [tool("a"), tool("a")] == ["a", "a"]
     assert [span.event.details for span in spans.check(2)] == [None, None]
 

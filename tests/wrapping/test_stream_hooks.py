@@ -421,7 +421,7 @@ def test_details_of_a_stream_come_from_its_items(ops, spans):
     def tokens():
         yield from (1, 2, 3)
 
-    tokens.__toolops_plan__.describe_result = lambda items: {"output_tokens": sum(items)}
+    tokens.__toolops_plan__.describe(result=lambda items: {"output_tokens": sum(items)})
     list(tokens())
     list(tokens())
     next(tokens())

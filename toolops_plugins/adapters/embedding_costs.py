@@ -75,8 +75,7 @@ class EmbeddingCosts:
             kind: The kind of its callee. Default "tool": a lookup of texts asks no model.
         """
         plan: Plan = function.__toolops_plan__
-        plan.kind = kind
-        plan.describe_start = lambda *_: self._details
+        plan.describe(kind, lambda *_: self._details)
 
     def _price_text(self, _: Any) -> float:
         tokens = _tokens.get()

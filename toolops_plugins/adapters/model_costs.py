@@ -181,11 +181,11 @@ class ModelCounter:
             agent: Returns the name of the agent that makes a call, of its positional arguments.
         """
         plan: Plan = function.__toolops_plan__
-        plan.kind = self.kind
-        plan.describe_start = lambda args, _: model_details(
-            [self._model], self._provider, agent(args)
+        plan.describe(
+            self.kind,
+            lambda args, _: model_details([self._model], self._provider, agent(args)),
+            self._describe_result,
         )
-        plan.describe_result = self._describe_result
 
     def _price(self, value: Any) -> float:
         reading = self._read_answer(value)
@@ -232,7 +232,7 @@ def describe_tool(function: Any, agent: Callable[[], str]) -> None:
         return {"agent": name} if name else None
 
     plan: Plan = function.__toolops_plan__
-    plan.describe_start = describe
+    plan.describe(start=describe)
 
 
 class _PublishedPrices(PriceTable):

@@ -46,12 +46,14 @@ def make_open(plan: Plan) -> Open:
         return lambda args, kwargs: Call(find_plan(), args, kwargs, monotonic())
     decode = shared.codec.decode
     name, namespace, wall_time = plan.name, shared.namespace, shared.clock.time
-    emitter, emit = shared.emitter, shared.emitter.emit
+    emitter, emit_plain = shared.emitter, shared.emitter.emit_plain
+    described, kind_of_call = plan.is_described, plan.kind
     # A named tuple's own constructor, in Python, takes twice as long.
     new_event: Callable[[type[CallEvent], tuple[Any, ...]], CallEvent] = tuple.__new__
     find_key, remembered = keyer.key, keyer.remembered
     hits, count_pending = stats.hits, stats.count_pending
-    tallies = stats.tally is not None
+    # A ledger tells the calls of models and agents apart, by their events.
+    by_event = described and stats.tally is not None
     # Only the first tier is looked at; the flow asks all others.
     first = plan.tiers.all[0] if plan.tiers.all and plan.policy.cache is not None else None
     memory = first if isinstance(first, Memory) else _EMPTY
@@ -99,33 +101,30 @@ def make_open(plan: Plan) -> Open:
                 saved = slot.took - latency
                 if saved < 0.0:  # noqa: PLR1730 - max() takes five times as long
                     saved = 0.0
-                # A ledger tells the calls of models and agents apart, by their events.
-                by_event = tallies and find_plan().is_described
                 if not by_event:
                     hits.append((latency, saved, slot.price))
                     if len(hits) >= BATCH:
                         count_pending()
                 if by_event or emitter.active:
-                    plan = find_plan()
                     known = details = None
-                    if plan.describe_start is not None:
-                        known = details = plan.details_of_start(args, kwargs)
-                    if plan.describe_result is not None:
+                    if described:
+                        plan = find_plan()
+                        known = plan.details_of_start(args, kwargs)
                         details = merge_details(known, plan.details_of_result(value), "hit")
                     event = new_event(
                         CallEvent,
                         (
                             name, "hit", latency, wall_time() - latency, namespace,
                             memory.label, saved, slot.price, key.hex(), slot.tags, 0.0, 0,
-                            None, None, False, None, details, plan.kind, 0.0,
+                            None, None, False, None, details, kind_of_call, 0.0,
                         ),
                     )  # fmt: skip
                     if by_event:
                         stats.record(event)
                     if emitter.starters:
-                        emit_with_start(plan, event, known)
+                        emit_with_start(find_plan(), event, known)
                     else:
-                        emit(event)
+                        emit_plain(event)
                 return value
         except Exception:  # noqa: BLE001, S110 - the flow meets it again, and reports it
             pass

@@ -208,8 +208,7 @@ class Plan:
         self.sync_parts: tuple[Any, ...] | None = None
         """The same in a thread."""
         self.kind: CallKind = "tool"
-        """The kind of the callee. An adapter may set it and the two functions below before the
-        first call."""
+        """The kind of the callee; :meth:`describe` sets it and the two functions below."""
         self.describe_start: Callable[[tuple[Any, ...], dict[str, Any]], Details | None] | None = (
             None
         )
@@ -245,6 +244,23 @@ class Plan:
             or self.describe_start is not None
             or self.kind != "tool"
         )
+
+    def describe(
+        self,
+        kind: CallKind = "tool",
+        start: Callable[[tuple[Any, ...], dict[str, Any]], Details | None] | None = None,
+        result: Callable[[Any], Details | None] | None = None,
+    ) -> None:
+        """Say what the events of its calls tell besides; an adapter does so before the first call.
+
+        Args:
+            kind: The kind of the callee. Default "tool".
+            start: Returns what is known of a call before it is made, from its arguments.
+            result: Returns what a result says about its call, such as tokens; of a stream, its
+                items.
+        """
+        self.kind, self.describe_start, self.describe_result = kind, start, result
+        self.open = make_open(self)  # which remembers these
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """Return a :class:`Call` with its key, without looking for a result."""

@@ -299,13 +299,14 @@ class Emitter:
             event: The event.
             started: The start of the call. Default None: no sink has been told of one.
         """
-        self._emit_plain(event)
+        self.emit_plain(event)
         if started is not None:
             started.end(event)
         elif self.starters:
             StartedCall(self, CallStart(event.name)).end(event)
 
-    def _emit_plain(self, event: CallEvent) -> None:
+    def emit_plain(self, event: CallEvent) -> None:
+        """Hand an event to the sinks without ``on_start``."""
         for entry in self._plain:
             try:
                 entry.on_call(event)
@@ -332,7 +333,7 @@ class Emitter:
         finally:
             try:
                 if self._plain:
-                    self._emit_plain(event)
+                    self.emit_plain(event)
             finally:
                 try:
                     entry.on_call(event, state)

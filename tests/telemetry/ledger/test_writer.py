@@ -149,9 +149,11 @@ def test_hits_of_a_described_plan_are_counted_by_model(url: str):
     ops = ToolOps(ledger=url)
     answer: Any = ops.tool(cache=Cache(ttl=60), name="answer")(lambda text: text.upper())
     plan = answer.__toolops_plan__
-    plan.kind = "chat"
-    plan.describe_start = lambda args, kwargs: {"model": "gpt"}
-    plan.describe_result = lambda value: {"output_tokens": len(value)}
+    plan.describe(
+        "chat",
+        lambda args, kwargs: {"model": "gpt"},
+        lambda value: {"output_tokens": len(value)},
+    )
     for _ in range(5):
         answer("hello")
     stats = ops.stats()["answer"]
