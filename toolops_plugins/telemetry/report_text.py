@@ -29,7 +29,9 @@ _LEAST_NAME = 20
 
 def text_of(snapshot: StatsSnapshot) -> str:
     """Return statistics as text: tables of counts, then of time and money."""
-    groups = (_count_columns(snapshot.total), _time_columns(snapshot.total))
+    counts, times = _count_columns(snapshot.total), _time_columns(snapshot.total)
+    # A difference has no latencies, and so seldom needs a second table.
+    groups = ([*counts, *times],) if snapshot.total.latency.p50 is None else (counts, times)
     tables = [table for columns in groups for table in _tables(snapshot, columns)]
     return "\n\n".join([*(tables if snapshot.tools else ["No calls yet."]), *snapshot.remarks()])
 
