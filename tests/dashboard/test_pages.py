@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 import streamlit as st
 from ledger_data import NAMESPACE, fill_sqlite
+from servers import wait_for
 
+from toolops_plugins import CircuitBreaker, CircuitOpen, ToolOps
 from toolops_plugins.dashboard.app import PAGES
-from toolops_plugins.telemetry.ledger import BreakerReport, ProcessState, Summary, open_reader
+from toolops_plugins.telemetry.ledger import (
+    BreakerReport,
+    LedgerError,
+    ProcessState,
+    Summary,
+    open_reader,
+)
+from toolops_plugins.telemetry.ledger.config import Ledger
 from toolops_plugins.telemetry.ledger.records import Cell
 from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
 from toolops_plugins.telemetry.ledger.store import Batch
@@ -263,3 +273,29 @@ def test_a_tag_is_invalidated_after_a_confirmation(open_page, own_ledger):
     test.button(key="confirm").click().run()
     ((_, record),) = commands(own_ledger)
     assert b'"customer:42"' in record
+
+
+def test_a_running_process_obeys_the_page(open_page, tmp_path):
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with ToolOps("shop", ledger=Ledger(url, interval=0.05, allow_commands=True)) as ops:
+
+        @ops.readonly(breaker=CircuitBreaker(), name="quote")
+        def quote(number):
+            return number
+
+        quote(1)
+        wait_for(lambda: _breaker_states(url) == {"closed"}, "the first write")
+        test = open_page("breakers", url, allow_actions=True)
+        test.button(key="open_breaker").click().run()
+        test.button(key="confirm").click().run()
+        wait_for(lambda: _breaker_states(url) == {"forced_open"}, "the command")
+        with pytest.raises(CircuitOpen):
+            quote(2)
+        st.cache_resource.clear()
+        assert test.run().dataframe[0].value["state"].tolist() == ["● forced open"]
+
+
+def _breaker_states(url):
+    with suppress(LedgerError), open_reader(url) as reader:
+        return {breaker.state for state in reader.processes() for breaker in state.breakers}
+    return None  # there is no file yet

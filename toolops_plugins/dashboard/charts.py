@@ -157,8 +157,11 @@ def draw_ranks(
     for row in rows:
         totals[row["label"]] += row["value"]
     # The browser would sort too, but by values that it does not yet have.
-    data = pd.DataFrame(sorted(rows, key=lambda row: (-totals[row["label"]], row["label"])))
-    data["order"] = data["name"].map({name: place for place, name in enumerate(colors)})
+    order = {name: place for place, name in enumerate(colors)}
+    data = pd.DataFrame(
+        {**row, "order": order[row["name"]]}
+        for row in sorted(rows, key=lambda row: (-totals[row["label"]], row["label"]))
+    )
     chart = (
         alt.Chart()
         .mark_bar(size=16)
@@ -232,7 +235,7 @@ def _colors(colors: Mapping[str, str]) -> alt.Color:
         padding=0,
     )
     scale = alt.Scale(domain=list(colors), range=list(colors.values()))
-    return alt.Color("name:N", scale=scale, legend=legend if len(colors) > 1 else None)
+    return alt.Color("name:N", scale=scale, legend=legend)
 
 
 def _show(chart: Any, data: Any, key: str, title: str, height: int = _HEIGHT) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "MONEY_COLORS",
     "OUTCOME_COLORS",
     "QUANTILE_COLORS",
+    "REJECTION_COLORS",
     "STATE_COLORS",
     "palette",
 ]
@@ -34,6 +35,12 @@ OUTCOME_COLORS: Final = {
 QUANTILE_COLORS: Final = {"p50": "#56b1bf", "p95": "#3d8bd9", "p99": "#8a5fd0"}
 
 MONEY_COLORS: Final = {"saved": "#2f9e6e", "spent": "#8792a6"}
+
+REJECTION_COLORS: Final = {
+    "circuit_open": "#d8434e",
+    "rate_limited": "#ee8133",
+    "bulkhead_full": "#e3b22b",
+}
 
 DECISION_COLORS: Final = {"served": "#2f9e6e", "refused": "#8792a6"}
 

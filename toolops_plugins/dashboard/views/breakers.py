@@ -10,7 +10,7 @@ import streamlit as st
 
 from toolops_plugins.dashboard import charts, figures, reading
 from toolops_plugins.dashboard.actions import draw_breaker_buttons
-from toolops_plugins.dashboard.colors import palette
+from toolops_plugins.dashboard.colors import REJECTION_COLORS
 from toolops_plugins.dashboard.formats import span, wait
 from toolops_plugins.dashboard.parts import (
     card,
@@ -137,15 +137,13 @@ def _draw_rejections(view: View) -> None:
         {"label": key[0], "name": reason, "value": calls, "text": f"{calls:,}"}
         for key, summary in groups.items()
         for reason, calls in summary.reasons.items()
-        if summary.outcomes.get("rejected") and reason in _REJECTIONS
+        if summary.outcomes.get("rejected") and reason in REJECTION_COLORS
     ]
     if rows:
         draw_title("Rejections by tool and reason")
-        names = [name for name in _REJECTIONS if any(row["name"] == name for row in rows)]
-        charts.draw_ranks(rows, palette(names), unit="calls", key="rejections", title="Rejections")
-
-
-_REJECTIONS: Final = ("circuit_open", "rate_limited", "bulkhead_full")
+        present = {row["name"] for row in rows}
+        colors = {name: color for name, color in REJECTION_COLORS.items() if name in present}
+        charts.draw_ranks(rows, colors, unit="calls", key="rejections", title="Rejections")
 
 
 if __name__ == "__main__":
