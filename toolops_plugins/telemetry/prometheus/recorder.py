@@ -102,10 +102,18 @@ class Recorder:
         if len(series.latencies) >= series.batch:
             with self._lock:
                 series.drain()
-        labels = metrics.bind_tool(event.namespace, event.name)
         if event.worked > 0.0:
-            metrics.function_seconds.labels(*labels).observe(sound(event.worked))
+            if series.work is None:
+                tool = metrics.bind_tool(event.namespace, event.name)
+                series.work = metrics.function_seconds.labels(*tool).observe
+            series.work(sound(event.worked))
         retries = event.attempts - 1 - event.hedged
+        if retries > 0 or event.reason or event.details or event.semantic:
+            self._count_rest(event, retries)
+
+    def _count_rest(self, event: CallEvent, retries: int) -> None:
+        metrics = self.metrics
+        labels = metrics.bind_tool(event.namespace, event.name)
         if retries > 0:
             metrics.retries.labels(*labels).inc(retries)
         if event.reason:

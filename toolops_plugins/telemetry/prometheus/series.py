@@ -31,6 +31,7 @@ class CallSeries:
         saved_seconds: The sum of all seconds saved, counted or not.
         saved_cost: The sum of all money saved.
         spent: The sum of all money spent.
+        work: Adds to the histogram of the function's own work; set when it has first run.
     """
 
     __slots__ = (
@@ -47,6 +48,7 @@ class CallSeries:
         "saved_cost",
         "saved_seconds",
         "spent",
+        "work",
     )
 
     def __init__(
@@ -69,6 +71,7 @@ class CallSeries:
         self.saved_seconds = 0.0
         self.saved_cost = 0.0
         self.spent = 0.0
+        self.work: Callable[[float], None] | None = None
 
     def add(self, event: CallEvent) -> None:
         """Add a call to those that wait."""
