@@ -58,7 +58,7 @@ def ops():
 )
 def test_published_prices_know_models_by_many_names(name, provider, money):
     found = find_published_price([name], USAGE, provider)
-    assert found is None if money is None else math.isclose(found, money)
+    assert found == (None if money is None else pytest.approx(money))
 
 
 def test_the_first_name_that_is_known_counts():
@@ -76,7 +76,8 @@ def test_the_first_name_that_is_known_counts():
 )
 def test_tokens_of_the_providers_cache_have_a_price_of_their_own(details, money):
     usage = {"input_tokens": 1_000, "output_tokens": 0, "input_token_details": details}
-    assert math.isclose(find_published_price(["claude-sonnet-4-5"], usage, "anthropic"), money)
+    found = find_published_price(["claude-sonnet-4-5"], usage, "anthropic")
+    assert found == pytest.approx(money)
 
 
 def test_prices_of_the_users_own_come_first(ops):
