@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.outputs import (
     ChatGeneration,
-    ChatGenerationChunk,
     ChatResult,
     Generation,
     LLMResult,
@@ -18,7 +17,7 @@ from langchain_core.outputs import (
 from toolops_plugins.adapters.model_costs import Reading
 from toolops_plugins.adapters.prices import PriceTable, TokenPrice
 
-__all__ = ["ModelPrices", "TokenPrice", "model_of", "provider_of", "read_result", "usage_of"]
+__all__ = ["ModelPrices", "TokenPrice", "model_of", "read_result", "usage_of"]
 
 
 class ModelPrices(PriceTable):
@@ -53,9 +52,26 @@ def usage_of(result: Any) -> Mapping[str, Any] | None:
     Of several generations the first with tokens speaks for all: each holds those of the call. The
     chunks of a stream each hold their share, as LangChain adds them up.
     """
-    messages = [message for message in _messages(result) if isinstance(message, AIMessage)]
-    usages = [message.usage_metadata for message in messages if message.usage_metadata]
-    if usages and _is_stream(result):
+    return _usage_in(result, _messages(result))
+
+
+def model_of(result: Any) -> list[str]:
+    """Return the names that the model has given itself in a result."""
+    return _models_in(result, _messages(result))
+
+
+def read_result(result: Any) -> Reading:
+    """Return what a result says about the model that made it."""
+    messages = _messages(result)  # once, since a stream may have hundreds
+    models, usage = _models_in(result, messages), _usage_in(result, messages)
+    providers = (message.response_metadata.get("model_provider") for message in messages)
+    provider = next((name for name in providers if isinstance(name, str)), "")
+    return Reading(models, usage, provider)
+
+
+def _usage_in(result: Any, messages: Sequence[BaseMessage]) -> Mapping[str, Any] | None:
+    usages = [m.usage_metadata for m in messages if isinstance(m, AIMessage) and m.usage_metadata]
+    if len(usages) > 1 and isinstance(messages[0], AIMessageChunk) and isinstance(result, list):
         return _sum_of(usages)
     if usages:
         return dict(usages[0])
@@ -73,13 +89,13 @@ def usage_of(result: Any) -> Mapping[str, Any] | None:
     return usage or None
 
 
-def model_of(result: Any) -> list[str]:
-    """Return the names that the model has given itself in a result."""
-    tellings: list[Any] = [message.response_metadata for message in _messages(result)]
+def _models_in(result: Any, messages: Sequence[BaseMessage]) -> list[str]:
+    tellings: list[Any] = [m.response_metadata for m in messages if m.response_metadata]
     if isinstance(result, LLMResult | ChatResult):
         tellings.append(result.llm_output or {})
     if isinstance(result, list | tuple):  # the chunks of a stream tell it beside their messages
-        tellings += [each.generation_info or {} for each in result if isinstance(each, Generation)]
+        infos = [each.generation_info for each in result if isinstance(each, Generation)]
+        tellings += [info for info in infos if info]
     names = [telling.get(key) for telling in tellings for key in ("model_name", "model")]
     return [name for name in dict.fromkeys(names) if isinstance(name, str) and name]
 
@@ -91,21 +107,6 @@ def _sum_of(usages: Sequence[UsageMetadata]) -> dict[str, Any]:
     return dict(whole or {})
 
 
-def read_result(result: Any) -> Reading:
-    """Return what a result says about the model that made it."""
-    return Reading(model_of(result), usage_of(result), provider_of(result))
-
-
-def provider_of(result: Any) -> str:
-    """Return the provider that a result names, or nothing."""
-    names = (message.response_metadata.get("model_provider") for message in _messages(result))
-    return next((name for name in names if isinstance(name, str)), "")
-
-
-def _is_stream(result: Any) -> bool:
-    return isinstance(result, list) and all(isinstance(e, ChatGenerationChunk) for e in result)
-
-
 def _messages(result: Any) -> list[BaseMessage]:
     if isinstance(result, BaseMessage):
         return [result]
@@ -114,6 +115,8 @@ def _messages(result: Any) -> list[BaseMessage]:
     if isinstance(result, LLMResult | ChatResult):
         return _messages(result.generations)
     if isinstance(result, list | tuple):
+        if result and all(isinstance(each, ChatGeneration) for each in result):
+            return [each.message for each in result]
         return [message for each in result for message in _messages(each)]
     # The answer of a model to a middleware holds its messages so.
     held = None if isinstance(result, Generation) else getattr(result, "result", None)
