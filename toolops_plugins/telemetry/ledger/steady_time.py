@@ -35,7 +35,7 @@ class SteadyTime:
         self._jumped_at = 0.0
 
     @property
-    def jumped(self) -> bool:
+    def has_jumped(self) -> bool:
         """True while the clock is somewhere else than is believed."""
         return self._jumped_to is not None
 

@@ -57,13 +57,13 @@ class _CellTally:
         """Add to a sum, such as that of the attempts."""
         self.numbers[name] = self.numbers.get(name, 0) + number
 
-    def add_waited(self, durations: Sequence[float]) -> None:
+    def add_waits(self, durations: Sequence[float]) -> None:
         """Add the seconds that callers waited."""
         if self.waited is None:
             self.waited = Quantiles()
         self.waited.add_all(durations)
 
-    def add_worked(self, durations: Sequence[float]) -> None:
+    def add_works(self, durations: Sequence[float]) -> None:
         """Add the seconds that the function took."""
         if self.worked is None:
             self.worked = Quantiles()
@@ -128,7 +128,7 @@ class Tally:
         cell.add_number("asked", count)
         cell.add_number("saved_seconds", saved_seconds)
         cell.add_number("saved_cost", saved_cost)
-        cell.add_waited(durations)
+        cell.add_waits(durations)
 
     def add_bypasses(self, durations: Sequence[float]) -> None:
         """Add calls without a cache that the function answered at its first attempt.
@@ -140,8 +140,8 @@ class Tally:
         cell.add("o", "bypass", len(durations))
         cell.add("r", "no_cache", len(durations))
         cell.add_number("attempts", len(durations))
-        cell.add_waited(durations)
-        cell.add_worked(durations)
+        cell.add_waits(durations)
+        cell.add_works(durations)
 
     def add_call(
         self,
