@@ -230,6 +230,7 @@ class SemanticFlows:
         if candidate is not None and candidate.id not in agreeing and self._may_agree(value):
             index.put(row, lookup.x, mark, agreeing)
             return partial(self._compare_and_learn, lookup, candidate, value, digest)
+        lookup.report_check(agreeing)
         if self._learn(decision, agreeing):
             index.put(row, lookup.x, mark, agreeing)
         return None
@@ -288,6 +289,7 @@ class SemanticFlows:
         if verdict is None:
             learner.skip(lookup.decision)
         else:
+            lookup.report_check(agreeing)
             learner.learn(lookup.decision, agreeing)
             self.index.learned.note_change()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from toolops_plugins.semantic.bounded import Bounded
@@ -83,9 +83,13 @@ class Lookup:
         mark: The mark of its start, for a later write.
         x: The question's vector.
         near: Its neighbours, nearest first.
+
+    Attributes:
+        on_check: Called with whether an answer that would have been served was right, if the call
+            was made to learn that and somebody could tell. None: nobody asks.
     """
 
-    __slots__ = ("asked", "decision", "mark", "near", "row", "rule", "similarity", "x")
+    __slots__ = ("asked", "decision", "mark", "near", "on_check", "row", "rule", "similarity", "x")
 
     def __init__(self, asked: Question, rule: Rule, mark: int, x: Vector, near: Near) -> None:
         self.asked = asked
@@ -96,6 +100,17 @@ class Lookup:
         self.decision: Decision | None = None
         self.row: Row | None = None
         self.similarity = 0.0
+        self.on_check: Callable[[bool], None] | None = None
+
+    def report_check(self, agreeing: Collection[str]) -> None:
+        """Report whether the answer that would have been served agrees with the function's own.
+
+        Args:
+            agreeing: The ids of the neighbours whose answers do.
+        """
+        decision = self.decision
+        if self.on_check is not None and decision is not None and decision.reason == "audited":
+            self.on_check(decision.id in agreeing)
 
     def serve(self, row: Row, similarity: float) -> None:
         """Record the entry to serve."""

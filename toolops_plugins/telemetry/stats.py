@@ -234,6 +234,17 @@ class ToolStats:
             self._count_now()
             return [] if self.tally is None else self.tally.pop_records()
 
+    def count_check(self, right: bool) -> None:  # noqa: FBT001 - its only argument
+        """Count for the ledger a stored answer that was compared with the function's own.
+
+        Args:
+            right: Whether they agree.
+        """
+        if self.tally is not None:
+            with self._lock:
+                self.tally.add_check(right=right)
+            self.wake()
+
     def wake(self) -> None:
         """Let the ledger know that calls are coming, if there is one."""
         if self._on_call is not None:

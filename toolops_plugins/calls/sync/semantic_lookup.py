@@ -202,6 +202,8 @@ def _keep(
     if question is None:
         return None
     clock = call.plan.shared.clock
+    if call.lookup is not None and call.plan.stats.tally is not None:
+        call.lookup.on_check = call.plan.stats.count_check
     answers = semantic_keyer.cache.answers
     index = answers.index
     if not index.ready:  # there was no lookup

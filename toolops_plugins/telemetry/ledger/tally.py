@@ -188,6 +188,13 @@ class Tally:
         if event is not None:
             _add_event(cell, event)
 
+    def add_check(self, *, right: bool) -> None:
+        """Add a comparison of a stored answer with the function's own; see :class:`Decisions`."""
+        cell = self._plain_cell()
+        cell.add("dn", "checked")
+        if not right:
+            cell.add("dn", "wrong")
+
     def pop_records(self) -> list[tuple[str, str, str, dict[str, dict[str, Any]]]]:
         """Return kind, model, agent and sums of each cell, and start again at zero."""
         cells, self._cells, self._plain = self._cells, {}, None
