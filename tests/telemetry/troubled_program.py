@@ -71,7 +71,10 @@ def lose_redis(folder: Path) -> None:
     """Let a real server die, and come back."""
     server = start_valkey(folder, credentials=f":{MARKER}@", requirepass=MARKER)
     ops = ToolOps(
-        tiers=[Memory(), Redis(server.url, label="L2")], secret=MARKER * 6, sinks=[Sink()]
+        tiers=[Memory(), Redis(server.url, label="L2")],
+        secret=MARKER * 6,
+        ledger=False,
+        sinks=[Sink()],
     )
     search = ops.tool(cache=CACHE, name="search")(lambda text: text + MARKER)
     search(f"{MARKER} 0")
@@ -173,8 +176,10 @@ def lose_the_index(folder: Path) -> None:
     KEPT.append(ops)
 
 
-def refresh_at_the_end(ops: ToolOps) -> None:
+def refresh_at_the_end() -> None:
     """Leave a refresh in the background that fails, and one that is under way at the exit."""
+    ops = ToolOps("shop", sinks=[Sink()])
+    KEPT.append(ops)
     failing = threading.Event()
 
     def read(text: str) -> str:
@@ -224,7 +229,7 @@ def main() -> None:
     pass_the_cache(ops)
     run_out(ops)
     lose_the_index(folder / "index")
-    refresh_at_the_end(ops)
+    refresh_at_the_end()
     lose_redis(folder / "valkey")
     sys.stdout.write(f"{ops.stats()}\n")
 

@@ -292,7 +292,9 @@ def test_notices_are_kept_with_their_number(url: str):
 # Trouble ------------------------------------------------------------------------------------------
 
 
-def test_calls_go_on_while_the_ledger_is_down_and_arrive_later(tmp_path: Path):
+def test_calls_go_on_while_the_ledger_is_down_and_arrive_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
     server = start_valkey(tmp_path)
     try:
         notices = Notices()
@@ -312,6 +314,10 @@ def test_calls_go_on_while_the_ledger_is_down_and_arrive_later(tmp_path: Path):
         ops.close()
         (sums,) = read(server.url).values()
         assert sums.calls == 101
+        failed, works = (line for line in caplog.messages if "ledger" in line)
+        start = f"The ledger {server.url!r}"
+        assert failed == f"{start} failed (ConnectionError); calls go on, and it is tried again"
+        assert works.startswith(f"{start} works again, after ")
     finally:
         server.stop()
 
