@@ -59,8 +59,8 @@ quick: setup ## Run what takes little of the test suite, before each commit
 test: setup ## Run the whole test suite, in random order on all cores
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-browser: chromium ## Click through the dashboard, and draw the live view, in a real Chromium
-	$(BIN)/python -m pytest tests/dashboard/browser.py tests/notebook/browser.py
+browser: chromium ## Click through the dashboard, and draw the live view and the report, in Chromium
+	$(BIN)/python -m pytest tests/cli/browser.py tests/dashboard/browser.py tests/notebook/browser.py
 
 chromium: setup ## Find Chromium, or install Debian's as root
 	@$(BIN)/python scripts/chromium.py --install
