@@ -12,7 +12,7 @@ from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.semantic.unavailable import SEMANTIC
 from toolops_plugins.telemetry.log import SHARED_LOG
 
-__all__ = ["VARIABLES", "options_from", "switch", "unknown_variables"]
+__all__ = ["OFF", "VARIABLES", "options_from", "switch", "unknown_variables"]
 
 _LOGGER = "toolops_plugins.environment"
 
@@ -31,6 +31,9 @@ VARIABLES: Final = (
     "TOOLOPS_LEDGER_COMMANDS",
 )
 """The variables that configure a runtime."""
+
+OFF: Final = ("off", "0", "false")
+"""Values of ``TOOLOPS_LEDGER`` for no ledger."""
 
 _PREFIX: Final = "TOOLOPS_"
 _OTHERS: Final = (
@@ -95,7 +98,7 @@ def _ledger(environ: Mapping[str, str]) -> Any:
     """Return the ledger that the environment asks for, as an argument of the runtime."""
     url = environ.get("TOOLOPS_LEDGER")
     allow_commands = switch(environ, "TOOLOPS_LEDGER_COMMANDS")
-    if url and url.lower() in ("off", "0", "false"):
+    if url and url.lower() in OFF:
         return False
     if not url and not (allow_commands and environ.get("TOOLOPS_REDIS_URL")):
         return None

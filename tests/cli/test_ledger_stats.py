@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ledger_data import fill_sqlite
 
+from toolops_plugins.cli.doctor import examine
 from toolops_plugins.cli.main import main
 from toolops_plugins.telemetry.ledger import open_reader
 
@@ -63,3 +64,18 @@ def test_mistakes_are_told_in_one_line(ledger, capsys, monkeypatch, options, cod
 def test_a_ledger_is_needed(capsys):
     assert main(["stats", "--since", "1h"]) == 2
     assert "TOOLOPS_LEDGER" in capsys.readouterr().err
+
+
+def test_doctor_tells_whether_the_ledger_can_be_read(ledger, tmp_path):
+    def look(value: str) -> tuple[str, str]:
+        (found,) = (each for each in examine({"TOOLOPS_LEDGER": value}) if each.name == "ledger")
+        return found.verdict, found.text
+
+    verdict, text = look(ledger)
+    assert (verdict, "3 processes" in text) == ("ok", True)
+    assert look(f"sqlite:///{tmp_path / 'absent.db'}")[0] == "note"
+    assert look("off")[0] == "note"
+    verdict, text = look("redis://ann:hunter2@127.0.0.1:1")
+    assert verdict == "fail"
+    environ = {"TOOLOPS_LEDGER": "redis://ann:hunter2@127.0.0.1:1?password=hunter2"}
+    assert "hunter2" not in repr([*examine(environ)])

@@ -12,9 +12,11 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from toolops_plugins.cache.redis import Redis
 from toolops_plugins.cache.redis.url import parse
-from toolops_plugins.environment import VARIABLES, options_from, unknown_variables
+from toolops_plugins.environment import OFF, VARIABLES, options_from, unknown_variables
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.runtime import ToolOps
+from toolops_plugins.telemetry.ledger import LedgerError, open_reader
+from toolops_plugins.telemetry.ledger.store import NOT_WRITTEN
 
 __all__ = ["VARIABLES", "Finding", "examine", "version_of"]
 
@@ -79,6 +81,21 @@ def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("redis", "redis", "note", "not configured: each process caches for itself")
     elif options is not None:
         yield from _redis(next(tier for tier in options["tiers"] if isinstance(tier, Redis)))
+    if options is not None:
+        yield _ledger(environ.get("TOOLOPS_LEDGER") or url)
+
+
+def _ledger(url: str | None) -> Finding:
+    section = name = "ledger"
+    if not url or url.lower() in OFF:
+        return Finding(section, name, "note", "none: figures of a process end with it")
+    try:
+        with open_reader(url) as reader:
+            count = len(reader.processes())
+            return Finding(section, name, "ok", f"{reader.place}, {count} processes write to it")
+    except LedgerError as error:
+        text = str(error)
+        return Finding(section, name, "note" if text.endswith(NOT_WRITTEN) else "fail", text)
 
 
 def _versions() -> Iterator[Finding]:
@@ -127,7 +144,9 @@ def _configuration(environ: Mapping[str, str]) -> Iterator[Finding]:
             text = "not set"
         elif name == "TOOLOPS_SECRET" or (name == "TOOLOPS_ENCRYPT" and len(value) > 5):
             text = "set; it is not shown"
-        elif name == "TOOLOPS_REDIS_URL":
+        elif name == "TOOLOPS_REDIS_URL" or (
+            name == "TOOLOPS_LEDGER" and "://" in value and not value.startswith("sqlite:")
+        ):
             try:
                 text = str(parse(value))
             except ConfigurationError:

@@ -36,6 +36,7 @@ from toolops_plugins.telemetry.ledger.records import (
 from toolops_plugins.telemetry.ledger.store import (
     COMMAND_SECONDS,
     MOST_NOTICES,
+    NOT_WRITTEN,
     NOTICE_SECONDS,
     PROCESS_SECONDS,
     VERSION,
@@ -314,7 +315,7 @@ class RedisStore:
     def _check(self) -> None:
         names = self._namespaces()
         if not names:
-            raise LedgerError(f"{self.place}: there is no ledger; no process has written to it yet")
+            raise LedgerError(f"{self.place}: there is no ledger; {NOT_WRITTEN}")
         for name in names:
             self._check_version(*self._meta(name))
 

@@ -25,6 +25,7 @@ from toolops_plugins.telemetry.ledger.records import (
 from toolops_plugins.telemetry.ledger.store import (
     COMMAND_SECONDS,
     MOST_NOTICES,
+    NOT_WRITTEN,
     NOTICE_SECONDS,
     PROCESS_SECONDS,
     VERSION,
@@ -278,9 +279,7 @@ class SQLiteStore:
 
     def _connect(self) -> sqlite3.Connection:
         if self._read_only and not self._path.exists():
-            raise LedgerError(
-                f"{self.place}: there is no such file; no process has written to it yet"
-            )
+            raise LedgerError(f"{self.place}: there is no such file; {NOT_WRITTEN}")
         connection = sqlite3.connect(
             f"{self._path.as_uri()}?mode={'ro' if self._read_only else 'rwc'}",
             timeout=_BUSY_SECONDS,

@@ -12,6 +12,7 @@ __all__ = [
     "COMMAND_SECONDS",
     "MOST_NOTICES",
     "NOTICE_SECONDS",
+    "NOT_WRITTEN",
     "PROCESS_SECONDS",
     "VERSION",
     "Batch",
@@ -23,6 +24,9 @@ __all__ = [
 
 VERSION = 1
 """The version of the stored form. A ledger of a newer one is not touched."""
+
+NOT_WRITTEN = "no process has written to it yet"
+"""The end of the error about a ledger that does not exist yet."""
 
 PROCESS_SECONDS = 120.0
 """Seconds after its last write for which a process is listed."""
