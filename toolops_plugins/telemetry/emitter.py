@@ -83,11 +83,11 @@ class StartedCall:
     def __init__(self, emitter: Emitter, start: CallStart, context: Context | None = None) -> None:
         self._emitter = emitter
         self._context = context
-        self._entries: list[_SinkEntry] = []
         self._states: dict[_SinkEntry, object] = {}
         self._starters: tuple[_SinkEntry, ...] = ()
         self._ended = False
         self.start = start
+        self._entries: list[_SinkEntry] = []
 
     @property
     def pending(self) -> bool:
@@ -165,7 +165,7 @@ class StartedCall:
                 del interrupt  # it would refer to itself through its traceback
 
     def __del__(self) -> None:
-        if self._entries:
+        if getattr(self, "_entries", None):  # there are none if its constructor was interrupted
             start = self.start
             latency = max(self._emitter.clock.time() - start.started, 0.0)
             self.end(
