@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import streamlit as st
 
 from toolops_plugins.dashboard import charts, figures, reading
 from toolops_plugins.dashboard.colors import palette
-from toolops_plugins.dashboard.formats import amount, compact, count, escape, share
-from toolops_plugins.dashboard.parts import card, draw_live, draw_nothing, draw_title
+from toolops_plugins.dashboard.formats import amount, compact, escape, share
+from toolops_plugins.dashboard.parts import (
+    card,
+    count_column,
+    draw_live,
+    draw_nothing,
+    draw_table,
+    draw_title,
+    percent,
+    rate_column,
+)
 from toolops_plugins.dashboard.view import View
 from toolops_plugins.telemetry.ledger import Summary
 
 _ADVICE: Final = {
-    "no_cache": "Its policy has no cache: give it one, unless answers must be fresh.",
+    "no_cache": "Its policy has no cache: give it one, unless it has effects or must be fresh.",
     "not_canonical": "An argument has no canonical form: ignore=, key=, or ops.canon.",
     "scope_not_canonical": "An argument has no canonical form: ignore=, key=, or ops.canon.",
     "not_encodable": "Its result cannot be stored: return plain data, or ops.codec.register(...).",
@@ -24,10 +33,11 @@ _ADVICE: Final = {
     "when_failed": "A function of its policy raises: fix when=.",
     "name_taken": "Several closures share its name: give each name=.",
     "end_untold": "Its streams end without a finish reason, so they may have been cut.",
+    "new questions": "Nearly every question is new: raise the ttl, or ignore= an argument.",
+    "first answers": "Nothing: what is asked again is answered from the cache.",
     "not_forgotten": "It was invalidated while it ran: look at what invalidates so often.",
 }
 _SHOWN: Final = 15
-_NEW: Final = "Nearly every question is new: raise the ttl, or leave out arguments by ignore=."
 
 
 def draw(view: View) -> None:
@@ -64,42 +74,44 @@ def draw(view: View) -> None:
         rows, palette(("miss", "bypass")), unit="calls that ran", key="waste", title="Runs by tool"
     )
     draw_title("Why, and what to do")
-    # A table of text, whose last column wraps.
-    st.table([_row(name, runs, summary) for name, runs, summary in ranked[:_SHOWN]])
-    if len(ranked) > _SHOWN:
-        st.caption(f"The {_SHOWN} tools that ran most often, of {len(ranked):,}.")
+    rows = [_row(name, runs, summary) for name, runs, summary in ranked]
+    columns: dict[str, Any] = {
+        "tool": "tool",
+        "ran": count_column("ran"),
+        "hit rate": rate_column("hit rate"),
+        "spent": "spent",
+        "why": "why",
+    }
+    draw_table(rows, columns, key="reasons", title="Tools whose calls run, with the main reason")
+    # Once for each reason, as text, which wraps on a phone.
+    for reason in dict.fromkeys(str(row["why"]) for row in rows):
+        st.markdown(f"- **{escape(reason)}**: {_ADVICE[reason]}")
 
 
 def _ran(summary: Summary) -> int:
     return summary.outcomes.get("miss", 0) + summary.outcomes.get("bypass", 0)
 
 
-def _row(name: str, runs: int, summary: Summary) -> dict[str, str]:
-    why, advice = _explain(runs, summary)
+def _row(name: str, runs: int, summary: Summary) -> dict[str, Any]:
     return {
-        "tool": escape(name),
-        "ran": count(runs),
-        "hit rate": share(summary.hit_rate),
+        "tool": name,
+        "ran": runs,
+        "hit rate": percent(summary.hit_rate),
         "spent": amount(summary.spent_cost),
-        "why": escape(why),
-        "what to do": advice,
+        "why": _find_reason(runs, summary),
     }
 
 
-def _explain(runs: int, summary: Summary) -> tuple[str, str]:
-    """Return the main reason of a tool's runs, and what to do about it."""
-    reasons = {name: number for name, number in summary.reasons.items() if name in _ADVICE}
-    main = figures.most(reasons)
-    if main and 2 * reasons[main] >= runs:
-        return main, _ADVICE[main]
-    rate = summary.hit_rate
-    if rate is None:
-        return "no cache", _ADVICE["no_cache"]
-    if rate < 0.1:
-        return "new questions", _NEW
-    if main:
-        return main, _ADVICE[main]
-    return "first answers", "Nothing: what is asked again is answered from the cache."
+def _find_reason(runs: int, summary: Summary) -> str:
+    """Return the main reason of a tool's runs: one that its events named, or what follows."""
+    main = figures.most({name: n for name, n in summary.reasons.items() if name in _ADVICE})
+    if main and 2 * summary.reasons[main] >= runs:
+        return main
+    if summary.hit_rate is None:
+        return "no_cache"
+    if summary.hit_rate < 0.1:
+        return "new questions"
+    return main or "first answers"
 
 
 if __name__ == "__main__":
