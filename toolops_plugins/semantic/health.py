@@ -1,4 +1,4 @@
-"""Whether a semantic cache works, so that the end of trouble is reported once."""
+"""The state of a semantic cache, which reports the end of trouble once."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _CACHE = "toolops_plugins.cache"
 _SEMANTIC = "toolops_plugins.semantic"
 _RESILIENCE = "toolops_plugins.resilience"
 _TELEMETRY = "toolops_plugins.telemetry"
-_LONGEST = 200
+_LONGEST = 600
 """Characters of a name or detail in a line."""
 
 
