@@ -76,7 +76,12 @@ SOURCES = (
 
 
 def fill(
-    store: Store, *, now: float | None = None, days: float = 30.0, seed: int = 1
+    store: Store,
+    *,
+    now: float | None = None,
+    days: float = 30.0,
+    hours: int = 1,
+    seed: int = 1,
 ) -> dict[tuple[int, Cell], Record]:
     """Write example data to a store, and return the sums that were written, by minute and cell.
 
@@ -87,12 +92,13 @@ def fill(
         store: A store that is open for writing.
         now: The present time. Default None: the store's.
         days: The length of the time with data.
+        hours: Hours between two moments with data of the time before; more of them take less time.
         seed: The same seed and time make the same data.
     """
     present = store.now() if now is None else now
     chance = random.Random(seed)
     sums: dict[tuple[int, Cell], Record] = {}
-    for at, minutes in _moments(present, days):
+    for at, minutes in _moments(present, days, hours):
         for source in SOURCES:
             record = _record(source, at, minutes, chance)
             if record:
@@ -174,18 +180,18 @@ def fill_rows(path: Path, rows: int = 1_000_000, *, now: float | None = None) ->
     return f"sqlite:///{path}"
 
 
-def _moments(now: float, days: float) -> Iterator[tuple[int, int]]:
+def _moments(now: float, days: float, hours: int) -> Iterator[tuple[int, int]]:
     """Yield the minutes that get data, with the number of minutes that each stands for."""
     last = int(now) // _MINUTE * _MINUTE
     at = last - int(days * _DAY)
-    at -= at % _HOUR
+    at -= at % (hours * _HOUR)
     while at <= last:
         age = last - at
         width = 1 if age <= 3 * _HOUR else 10 if age <= 2 * _DAY else 60
         if at % (width * _MINUTE):
             width = 1 if at % (10 * _MINUTE) else 10
         yield at, width
-        at += width * _MINUTE
+        at += width * _MINUTE if width < 60 or age < 3 * _DAY else hours * _HOUR
 
 
 def _record(source: _Source, at: int, minutes: int, chance: random.Random) -> Record:

@@ -24,6 +24,7 @@ from toolops_plugins import (
     ToolOps,
 )
 from toolops_plugins.semantic.bounded import Bounded
+from toolops_plugins.telemetry.ledger import open_reader
 from toolops_plugins.testing import FakeClock
 
 FRANCE = "What is the capital of France?"
@@ -614,3 +615,25 @@ def test_what_a_loop_that_ends_has_begun_to_learn_is_learned(tmp_path, monkeypat
         asyncio.run(request())  # which cancels what goes on in the background
         release.open()
         wait_for(lambda: len(learned) > before, "a label", LONG)
+
+
+def test_answers_that_are_checked_are_counted_in_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Bounded, "_audits", lambda *_: True)  # chance, else
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    ops = ToolOps(semantic=SemanticCache(tmp_path / "index", embed_timeout=60), ledger=url)
+    answers = ["Paris", "Paris", "London"]
+
+    @ops.readonly(name="ask", semantic=Semantic(on="question", max_error=0.05))
+    def ask(question: str) -> dict[str, str]:
+        return {"answer": answers.pop(0)}
+
+    ask("What is the capital of France?")
+    ask("What is the capital of France ?")
+    ask("what is the capital of France?!")
+    ops.close()
+    with open_reader(url) as reader:
+        (found,) = reader.decisions(reader.now() - 600).values()
+    assert found.verdicts == {"nothing_near": 1, "audited": 2}
+    assert (found.checked, found.wrong) == (2, 1)

@@ -30,7 +30,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LedgerRe
     store = SQLiteStore(tmp_path_factory.mktemp("ledger") / "ledger.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "now", lambda: NOW)
-        sums = fill(store)
+        sums = fill(store, hours=6)
         yield LedgerReader(store), sums
     store.close()
 
@@ -101,7 +101,7 @@ def test_a_series_of_old_days_stands_on_the_records_that_are_left(example):
     since = NOW - NOW % DAY - 28 * DAY
     hourly = reader.series(since, since + DAY, step=60)
     assert len(hourly) == 1_440
-    assert sum(bool(by) for _, by in hourly) == 24
+    assert sum(bool(by) for _, by in hourly) == 4
     found = sum(by[()].calls for _, by in hourly if by)
     assert found == total(sums, since, since + DAY).calls
 

@@ -25,13 +25,10 @@ from toolops_plugins import (
     Memory,
     RateLimit,
     Retry,
-    Semantic,
-    SemanticCache,
     ToolOps,
 )
 from toolops_plugins.cache.redis import Redis
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.semantic.bounded import Bounded
 from toolops_plugins.telemetry.events import CallEvent, Notice
 from toolops_plugins.telemetry.ledger import (
     Command,
@@ -395,13 +392,13 @@ def test_several_processes_add_up_exactly_and_write_at_their_end(
     server = start_valkey(tmp_path / "valkey") if kind == "redis" else None
     try:
         place = url if server is None else server.url
-        running = [start_python(COUNT, place) for _ in range(3)]
+        running = [start_python(COUNT, place) for _ in range(2)]
         calls = [int(process.communicate()[0]) for process in running]
-        assert [process.returncode for process in running] == [0, 0, 0]
+        assert [process.returncode for process in running] == [0, 0]
         (sums,) = read(place, "many").values()
-        assert sums.calls == sum(calls) == 6_000
-        assert sums.outcomes == {"miss": 30, "hit": 5_970}
-        assert sums.waited.count == 6_000
+        assert sums.calls == sum(calls) == 4_000
+        assert sums.outcomes == {"miss": 20, "hit": 3_980}
+        assert sums.waited.count == 4_000
     finally:
         if server is not None:
             server.stop()
@@ -517,22 +514,3 @@ def test_runtimes_with_a_ledger_are_pickled(url: str):
     secret = ToolOps("pickled", ledger="redis://me:swordfish@127.0.0.1:1/0")
     with pytest.raises(TypeError, match="password"):
         pickle.dumps(secret)
-
-
-def test_answers_that_are_checked_are_counted(url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Bounded, "_audits", lambda *_: True)  # chance, else
-    ops = ToolOps(semantic=SemanticCache(embed_timeout=60), ledger=url)
-    answers = ["Paris", "Paris", "London"]
-
-    @ops.readonly(name="ask", semantic=Semantic(on="question", max_error=0.05))
-    def ask(question: str) -> dict[str, str]:
-        return {"answer": answers.pop(0)}
-
-    ask("What is the capital of France?")
-    ask("What is the capital of France ?")
-    ask("what is the capital of France?!")
-    ops.close()
-    with open_reader(url) as reader:
-        (found,) = reader.decisions(reader.now() - 600).values()
-    assert found.verdicts["audited"] == 2
-    assert (found.checked, found.wrong) == (2, 1)
