@@ -137,3 +137,12 @@ def test_states_of_ended_processes_are_removed_and_others_stay(tmp_path):
         (tmp_path / name).touch()
     remove_dead_workers(str(tmp_path))
     assert {file.name for file in tmp_path.iterdir()} == set(names[1:])
+
+
+def test_a_file_that_a_worker_has_just_opened_spoils_no_scrape(tmp_path):
+    program = "from prometheus_client import Counter; Counter('calls_total', 'calls').inc()"
+    environ = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], env=environ, check=True)
+    (tmp_path / "counter_1.db").touch()
+    registry = folder_registry(str(tmp_path), remove_dead=True)
+    assert registry.get_sample_value("calls_total") == 1

@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
@@ -144,7 +145,8 @@ def remove_dead_workers(folder: str | None = None) -> None:
     for file in place.iterdir():
         match = _LIVE_FILE.fullmatch(file.name)
         if match and not _is_alive(int(match[1])):
-            _FILES.mark_process_dead(int(match[1]), str(place))
+            with suppress(FileNotFoundError):  # another worker, which is scraped too, was faster
+                _FILES.mark_process_dead(int(match[1]), str(place))
 
 
 def _is_alive(pid: int) -> bool:
@@ -181,13 +183,21 @@ class _Folder(Collector):
     def __init__(self, folder: str, *, remove_dead: bool) -> None:
         self._folder = folder
         self._remove_dead = remove_dead
-        self._files = _FILES.MultiProcessCollector(None, folder)
 
     def collect(self) -> Iterable[Any]:
         if self._remove_dead:
             remove_dead_workers(self._folder)
-        metrics: Iterable[Any] = self._files.collect()
+        # The client fails on a file that a worker has just opened and not yet written to.
+        files = [str(file) for file in Path(self._folder).glob("*.db") if _has_content(file)]
+        metrics: Iterable[Any] = _FILES.MultiProcessCollector.merge(files)
         return metrics
+
+
+def _has_content(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:  # it was removed just now
+        return False
 
 
 def _registry_to_show(registry: CollectorRegistry | None) -> CollectorRegistry:
