@@ -7,12 +7,19 @@ from collections.abc import Iterator
 
 import pytest
 from exported_telemetry import id_of, parent_of
+from langchain.agents import create_agent
 from langchain_core.tools import tool
 from opentelemetry.instrumentation.genai.langchain import LangChainInstrumentor
 from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 from opentelemetry.trace import SpanKind
 
-from langchain_toolops import ToolOpsCache, ToolOpsCallbackHandler, guard_llm, wrap_tool
+from langchain_toolops import (
+    ToolOpsCache,
+    ToolOpsCallbackHandler,
+    ToolOpsMiddleware,
+    guard_llm,
+    wrap_tool,
+)
 from toolops_plugins import Cache, ToolOps
 
 
@@ -106,6 +113,44 @@ def test_the_spans_of_an_instrumented_langchain_get_our_attributes(telemetry, wo
     # That LangChain's counts hits too is nothing that can be told from outside of it.
     assert telemetry.operations() == 3
     assert telemetry.metric("gen_ai.execute_tool.duration").count == 2
+
+
+@pytest.fixture
+def agent(ops, openai_server, chat):
+    """An agent with middleware, which calls its tool once and is done."""
+
+    @tool
+    def search(query: str) -> str:
+        """Search for something."""
+        return query
+
+    def reply(body):
+        if body["messages"][-1]["role"] == "tool":
+            return "done"
+        return {"tool_calls": [{"name": "search", "arguments": {"query": "x"}}]}
+
+    openai_server.reply = reply
+    return create_agent(chat(), [search], middleware=[ToolOpsMiddleware(ops=ops)])
+
+
+def test_middleware_makes_the_spans_of_models_and_tools(telemetry, agent, ask):
+    for _ in range(2):
+        ask(agent, "find x")
+    chats = [span for span in telemetry.spans if span.name == "chat gpt-test"]
+    outcomes = [span.attributes["toolops.outcome"] for span in chats]
+    assert outcomes == ["miss", "miss", "hit", "hit"]
+    assert telemetry.operations() == 2
+    assert telemetry.metric("gen_ai.execute_tool.duration").count == 2
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_middleware_leaves_the_measuring_to_an_instrumented_langchain(telemetry, agent, ask):
+    ask(agent, "find x")
+    names = [span.name for span in telemetry.spans]
+    assert names.count("chat gpt-test") == names.count("toolops openai:gpt-test") == 2
+    assert names.count("execute_tool search") == names.count("toolops search") == 1
+    assert telemetry.operations() == 2
+    assert telemetry.metric("gen_ai.execute_tool.duration").count == 1
 
 
 @pytest.mark.parametrize("instruments", [False, True])

@@ -173,18 +173,27 @@ class ModelCounter:
         """
         return policy if self._costs is None else policy.replace(price=self._price)
 
-    def describe(self, function: Any, agent: Callable[[tuple[Any, ...]], str]) -> None:
+    def describe(
+        self,
+        function: Any,
+        agent: Callable[[tuple[Any, ...]], str],
+        *,
+        encloses: bool = False,
+    ) -> None:
         """Let the events of a wrapped function, or of a lookup and a store, describe the model.
 
         Args:
             function: The wrapped function, before its first call.
             agent: Returns the name of the agent that makes a call, of its positional arguments.
+            encloses: Whether the framework's own run of the model happens inside of a call. Default
+                False.
         """
         plan: Plan = function.__toolops_plan__
         plan.describe(
             self.kind,
             lambda args, _: model_details([self._model], self._provider, agent(args)),
             self._describe_result,
+            encloses=encloses,
         )
 
     def _price(self, value: Any) -> float:
@@ -219,12 +228,14 @@ class ModelCounter:
         return self._read(value)
 
 
-def describe_tool(function: Any, agent: Callable[[], str]) -> None:
+def describe_tool(function: Any, agent: Callable[[], str], *, encloses: bool = False) -> None:
     """Let the events of a tool name the agent that calls it.
 
     Args:
         function: The wrapped function, before its first call.
         agent: Returns the agent's name, or nothing.
+        encloses: Whether the framework's own run of the tool happens inside of a call. Default
+            False.
     """
 
     def describe(_: Any, __: Any) -> Details | None:
@@ -232,7 +243,7 @@ def describe_tool(function: Any, agent: Callable[[], str]) -> None:
         return {"agent": name} if name else None
 
     plan: Plan = function.__toolops_plan__
-    plan.describe(start=describe)
+    plan.describe(start=describe, encloses=encloses)
 
 
 class _PublishedPrices(PriceTable):

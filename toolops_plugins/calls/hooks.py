@@ -49,6 +49,7 @@ def start_call(call: Call, context: Context | None = None, *, over: bool = False
             plan.stream,
             call.background,
             over,
+            plan.encloses,
         ),
     )
     call.start = StartedCall(shared.emitter, start, context)
@@ -74,6 +75,7 @@ def emit_with_start(plan: Plan, event: CallEvent, details: Details | None) -> No
             plan.stream,
             False,
             False,
+            plan.encloses,
         ),
     )
     plan.shared.emitter.emit_whole(start, event)

@@ -132,6 +132,7 @@ class Plan:
         "declare",
         "describe_result",
         "describe_start",
+        "encloses",
         "function",
         "gate",
         "hedger",
@@ -209,6 +210,8 @@ class Plan:
         """The same in a thread."""
         self.kind: CallKind = "tool"
         """The kind of the callee; :meth:`describe` sets it and the two functions below."""
+        self.encloses = False
+        """Whether the framework's own run of the callee happens inside of a call."""
         self.describe_start: Callable[[tuple[Any, ...], dict[str, Any]], Details | None] | None = (
             None
         )
@@ -250,6 +253,8 @@ class Plan:
         kind: CallKind = "tool",
         start: Callable[[tuple[Any, ...], dict[str, Any]], Details | None] | None = None,
         result: Callable[[Any], Details | None] | None = None,
+        *,
+        encloses: bool = False,
     ) -> None:
         """Say what the events of its calls tell besides; an adapter does so before the first call.
 
@@ -258,7 +263,10 @@ class Plan:
             start: Returns what is known of a call before it is made, from its arguments.
             result: Returns what a result says about its call, such as tokens; of a stream, its
                 items.
+            encloses: Whether the framework's own run of the callee happens inside of a call.
+                Default False.
         """
+        self.encloses = encloses
         self.kind, self.describe_start, self.describe_result = kind, start, result
         self.open = make_open(self)  # which remembers these
 

@@ -151,6 +151,8 @@ class CallStart(NamedTuple):
             a copy of the context of the call that caused it.
         over: Whether the call is over: its caller has asked the callee itself, between a lookup and
             a store.
+        encloses: Whether the framework's own run of the callee happens inside of the call, as it
+            does behind a middleware; so an instrumentation of the framework has a span there.
     """
 
     name: str
@@ -161,6 +163,7 @@ class CallStart(NamedTuple):
     stream: bool = False
     background: bool = False
     over: bool = False
+    encloses: bool = False
 
 
 class CallStep(NamedTuple):

@@ -266,9 +266,9 @@ class Functions:
             wrap = self._ops.tool(policy=policy, name=call.name, ignore=self._ignore)
             found = wrap(self._faces(call.names)[aio])
             if counter is None:
-                describe_tool(found, current_agent)
+                describe_tool(found, current_agent, encloses=True)
             else:
-                counter.describe(found, lambda _: current_agent())
+                counter.describe(found, lambda _: current_agent(), encloses=True)
             with self._lock:
                 self._made[known] = found
                 if len(self._made) > _NAMES:

@@ -23,6 +23,7 @@ __all__ = [
     "enclose",
     "find_owner",
     "forget_model",
+    "is_framework_instrumented",
     "is_model_instrumented",
     "read_inner",
 ]
@@ -62,8 +63,9 @@ _MEASURED: Final = create_key("toolops-measured")
 _CLAIM: Final = "toolops.tool"
 """Set on another's span at once: a second call inside of it makes a span of its own."""
 
-_ASK_MODELS: Final = ("genai", "langchain", "llama", "crewai", "openai", "anthropic", "litellm")
-"""Words in the names of the modules of instrumentations of models."""
+_FRAMEWORKS: Final = ("langchain", "llama", "crewai")
+_SDKS: Final = ("genai", "openai", "anthropic", "litellm")
+"""Words in the names of the modules of instrumentations that measure models."""
 
 _INNER: Final = (
     ("response_model", names.RESPONSE_MODEL),
@@ -147,6 +149,19 @@ def is_model_instrumented() -> bool:
     It is for calls that are reported after their end, when nobody can tell any more whether another
     instrumentation had a span open around them.
     """
+    return _is_instrumented((*_FRAMEWORKS, *_SDKS))
+
+
+def is_framework_instrumented() -> bool:
+    """Return whether the application has instrumented a framework.
+
+    It is for calls inside of which the framework runs the model or the tool, and so has a span of
+    its own for it there.
+    """
+    return _is_instrumented(_FRAMEWORKS)
+
+
+def _is_instrumented(words: tuple[str, ...]) -> bool:
     module = sys.modules.get("opentelemetry.instrumentation.instrumentor")
     base = getattr(module, "BaseInstrumentor", None)
     if base is None:
@@ -155,7 +170,7 @@ def is_model_instrumented() -> bool:
         # Its constructor would reset the settings of some.
         instance = vars(kind).get("_instance")
         if getattr(instance, "is_instrumented_by_opentelemetry", False) and any(
-            word in kind.__module__ for word in _ASK_MODELS
+            word in kind.__module__ for word in words
         ):
             return True
     return False

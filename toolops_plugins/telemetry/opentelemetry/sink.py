@@ -40,6 +40,7 @@ from toolops_plugins.telemetry.opentelemetry.other_instrumentation import (
     enclose,
     find_owner,
     forget_model,
+    is_framework_instrumented,
     is_model_instrumented,
     read_inner,
 )
@@ -139,7 +140,10 @@ class OpenTelemetrySink:
             context = set_span_in_context(INVALID_SPAN, forget_model(context))
             current = INVALID_SPAN
         owner = self._find_owner(kind, name, context, current)
-        if start.over and kind != "tool" and owner == "us" and is_model_instrumented():
+        if owner == "us" and (
+            (start.over and kind != "tool" and is_model_instrumented())
+            or (start.encloses and is_framework_instrumented())
+        ):
             owner = "theirs"
         known = attributes_of_start(name, kind, start.details, stream=start.stream)
         first = _first(name, start.namespace, kind)
