@@ -305,7 +305,8 @@ def test_a_tool_can_be_asked_in_other_words(
             arguments["query"] = query
             found = result(ask(made, "hi")).content
     assert runs == [found] == ["What is the capital of France?"]
-    assert not caplog.records  # the policy fits the tool
+    lines = [record for record in caplog.records if record.name == "langchain_toolops"]
+    assert not lines  # the policy fits the tool
 
 
 # What is not kept
