@@ -568,7 +568,12 @@ class ToolOps(Decorators, Closing):
         return RuntimeState(
             self.namespace,
             tuple(
-                BreakerReport(name, breaker.state, breaker.cause_type or "", breaker.rejections)
+                BreakerReport(
+                    name,
+                    breaker.state,
+                    error=breaker.cause_type or "",
+                    rejected=breaker.rejections,
+                )
                 for name, breaker in self.breakers.items().items()
             ),
             list_tiers(self._tiers.all, [label for label, _ in tuple(self._tiers.failing)]),

@@ -9,6 +9,7 @@ from servers import wait_for
 
 from toolops_plugins import Cache, CircuitBreaker, CircuitOpen, Memory, SemanticCache, ToolOps
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.telemetry.runtime_state import BreakerReport
 
 
 class Watcher:
@@ -45,7 +46,7 @@ def test_a_state_tells_of_tiers_breakers_and_sinks():
     assert near.bytes > 0
     assert far.label == "far"
     (breaker,) = state.breakers
-    assert breaker == ("service", "open", "ConnectionError", 1)
+    assert breaker == BreakerReport("service", "open", error="ConnectionError", rejected=1)
     assert state.index == {}
     assert state.dropped == {sink.__qualname__: 3}
 

@@ -4,39 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
-
-if TYPE_CHECKING:
-    from toolops_plugins.telemetry.ledger.records import LimitReport
+from typing import Any, TypeAlias
 
 __all__ = [
     "BreakerReport",
+    "LimitReport",
     "RuntimeState",
     "StateSource",
-    "TierReport",
+    "TierState",
     "list_bulkheads",
     "list_limits",
     "list_tiers",
 ]
 
 
-class BreakerReport(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class BreakerReport:
     """The present state of a circuit breaker.
 
     Args:
         name: Its name.
         state: "closed", "open", "half_open", "forced_open", "forced_closed" or "metrics_only".
-        error: Type name of the last failure, or "".
+        since: Seconds since the epoch at which it came into this state, as far as is known.
+        error: The type name of the last failure, or "".
         rejected: Calls that were rejected since it opened.
     """
 
     name: str
     state: str
+    since: float = 0.0
     error: str = ""
     rejected: int = 0
 
 
-class TierReport(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LimitReport:
+    """The present state of a rate limit or a bulkhead.
+
+    Args:
+        name: Its name.
+        used: Calls that hold a place or a unit now.
+        limit: Places or units in all; 0 if unknown.
+        waiting: Calls that wait for one.
+        seconds: Seconds until the next one is expected to be free.
+    """
+
+    name: str
+    used: float = 0.0
+    limit: float = 0.0
+    waiting: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TierState:
     """The present state of a cache tier; None where this process does not know.
 
     Args:
@@ -74,7 +95,7 @@ class RuntimeState:
 
     namespace: str
     breakers: tuple[BreakerReport, ...] = ()
-    tiers: tuple[TierReport, ...] = ()
+    tiers: tuple[TierState, ...] = ()
     index: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     limits: tuple[LimitReport, ...] = ()
@@ -85,7 +106,7 @@ StateSource: TypeAlias = Callable[[], RuntimeState | None]
 """Returns the present state of a runtime, or None if the runtime is gone."""
 
 
-def list_tiers(tiers: Iterable[Any], failing: Iterable[str]) -> tuple[TierReport, ...]:
+def list_tiers(tiers: Iterable[Any], failing: Iterable[str]) -> tuple[TierState, ...]:
     """Return the states of tiers. Only memory tiers know their size without any I/O.
 
     Args:
@@ -94,7 +115,7 @@ def list_tiers(tiers: Iterable[Any], failing: Iterable[str]) -> tuple[TierReport
     """
     down = set(failing)
     return tuple(
-        TierReport(
+        TierState(
             tier.label,
             tier.label not in down,
             len(tier),
@@ -104,15 +125,13 @@ def list_tiers(tiers: Iterable[Any], failing: Iterable[str]) -> tuple[TierReport
             tier.max_bytes,
         )
         if tier.local and hasattr(tier, "nbytes")
-        else TierReport(tier.label, tier.label not in down)
+        else TierState(tier.label, tier.label not in down)
         for tier in tiers
     )
 
 
 def list_limits(limiters: Mapping[str, Any]) -> tuple[LimitReport, ...]:
     """Return the states of rate limits by name; one that a server counts has no figures."""
-    from toolops_plugins.telemetry.ledger.records import LimitReport  # noqa: PLC0415 - for exporters only
-
     found: list[LimitReport] = []
     for name, limiter in limiters.items():
         used, seconds = limiter.usage() or (0.0, 0.0)
@@ -122,8 +141,6 @@ def list_limits(limiters: Mapping[str, Any]) -> tuple[LimitReport, ...]:
 
 def list_bulkheads(gates: Mapping[str, Any]) -> tuple[LimitReport, ...]:
     """Return the states of bulkheads by name."""
-    from toolops_plugins.telemetry.ledger.records import LimitReport  # noqa: PLC0415 - for exporters only
-
     return tuple(
         LimitReport(name, gate.occupancy, gate.policy.limit, gate.queue_length)
         for name, gate in gates.items()

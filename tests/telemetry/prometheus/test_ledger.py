@@ -11,13 +11,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from toolops_plugins.quantiles import Quantiles
 from toolops_plugins.telemetry.ledger import (
+    BreakerReport,
     LedgerError,
     LedgerReader,
     ProcessState,
     Summary,
     TierState,
 )
-from toolops_plugins.telemetry.ledger.records import BreakerReport, Cell, Decisions
+from toolops_plugins.telemetry.ledger.records import Cell, Decisions
 from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
 from toolops_plugins.telemetry.ledger.store import Batch
 from toolops_plugins.telemetry.prometheus.ledger import ledger_registry

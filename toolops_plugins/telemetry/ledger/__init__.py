@@ -4,18 +4,16 @@ from toolops_plugins.telemetry.ledger.config import Ledger
 from toolops_plugins.telemetry.ledger.reader import LedgerReader, open_reader
 from toolops_plugins.telemetry.ledger.records import (
     DIMENSIONS,
-    BreakerReport,
     Command,
     CommandKind,
     Decisions,
     Dimension,
     LedgerError,
-    LimitReport,
     ProcessState,
     StoredNotice,
     Summary,
-    TierState,
 )
+from toolops_plugins.telemetry.runtime_state import BreakerReport, LimitReport, TierState
 
 __all__ = [
     "DIMENSIONS",

@@ -8,21 +8,19 @@ from typing import Any, Literal, NamedTuple, Self, TypeAlias, get_args
 
 from toolops_plugins.errors import ToolOpsError
 from toolops_plugins.quantiles import Quantiles
+from toolops_plugins.telemetry.runtime_state import BreakerReport, LimitReport, TierState
 
 __all__ = [
     "DIMENSIONS",
-    "BreakerReport",
     "Cell",
     "Command",
     "CommandKind",
     "Decisions",
     "Dimension",
     "LedgerError",
-    "LimitReport",
     "ProcessState",
     "StoredNotice",
     "Summary",
-    "TierState",
 ]
 
 Dimension: TypeAlias = Literal["namespace", "tool", "kind", "model", "agent"]
@@ -273,67 +271,6 @@ class Decisions:
             "dn": {name: number for name, number in numbers.items() if number},
         }
         return {short: counts for short, counts in record.items() if counts}
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerReport:
-    """A circuit breaker of a process.
-
-    Args:
-        name: Its name.
-        state: "closed", "open", "half_open", "forced_open", "forced_closed" or "metrics_only".
-        since: Seconds since the epoch at which it came into this state, as far as is known.
-        error: The type name of the last failure, or "".
-        rejected: Calls that were rejected since it opened.
-    """
-
-    name: str
-    state: str
-    since: float = 0.0
-    error: str = ""
-    rejected: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class LimitReport:
-    """A rate limit or a bulkhead of a process.
-
-    Args:
-        name: Its name.
-        used: Calls that hold a place or a unit now.
-        limit: Places or units in all; 0 if unknown.
-        waiting: Calls that wait for one.
-        seconds: Seconds until the next one is expected to be free.
-    """
-
-    name: str
-    used: float = 0.0
-    limit: float = 0.0
-    waiting: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class TierState:
-    """A cache tier as a process sees it; None where it does not know.
-
-    Args:
-        label: Its label.
-        up: Whether its last operation succeeded.
-        items: Its entries.
-        bytes: Their size.
-        evictions: Entries that were dropped for want of room.
-        max_items: The maximum number of entries.
-        max_bytes: The maximum size.
-    """
-
-    label: str
-    up: bool = True
-    items: int | None = None
-    bytes: int | None = None
-    evictions: int | None = None
-    max_items: int | None = None
-    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

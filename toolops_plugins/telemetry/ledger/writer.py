@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import socket
-import sys
 import threading
 import time
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -21,20 +19,18 @@ from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.telemetry.events import Notice
 from toolops_plugins.telemetry.ledger.levels import MINUTE
 from toolops_plugins.telemetry.ledger.pending import PendingSums
+from toolops_plugins.telemetry.ledger.process_end import close_at_child_exit, close_at_exit
 from toolops_plugins.telemetry.ledger.records import (
-    BreakerReport,
     Cell,
     Command,
     LedgerError,
-    LimitReport,
     ProcessState,
     StoredNotice,
-    TierState,
 )
 from toolops_plugins.telemetry.ledger.steady_time import SteadyTime, elapsed
 from toolops_plugins.telemetry.ledger.store import COMMAND_SECONDS, Batch, Record, Store
 from toolops_plugins.telemetry.ledger.tally import plain_name
-from toolops_plugins.telemetry.runtime_state import RuntimeState
+from toolops_plugins.telemetry.runtime_state import LimitReport, RuntimeState
 
 __all__ = ["Writer"]
 
@@ -49,8 +45,6 @@ _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 _CLOSE_SECONDS: Final = 1.5
 """Seconds that closing waits for the last write."""
-
-_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
 
 
 class _Alarm:
@@ -123,8 +117,7 @@ class Writer:
         self._writing = fork_safe(self, threading.Lock(), "_writing")
         self._pending = PendingSums(max_pending)
         self._begin()
-        _writers.add(self)
-        _watch_exit()
+        close_at_exit(self)
 
     def _begin(self) -> None:
         """Begin as a writer of this process that has written nothing."""
@@ -148,7 +141,7 @@ class Writer:
         store = self._store
         self._begin()
         self._store = store  # it notices the fork itself, and opens connections of its own
-        _watch_child()
+        close_at_child_exit()
 
     # -- called by calls -------------------------------------------------------------------------
 
@@ -303,18 +296,17 @@ class Writer:
             started=self._started,
             allow_commands=self._execute is not None,
             breakers=tuple(
-                BreakerReport(
-                    plain_name(each.name),
-                    each.state,
-                    self._changes.get(each.name, self._started),
-                    plain_name(each.error),
-                    each.rejected,
+                replace(
+                    each,
+                    name=plain_name(each.name),
+                    since=self._changes.get(each.name, self._started),
+                    error=plain_name(each.error),
                 )
                 for each in found.breakers
             ),
             limits=_limits_of(found.limits),
             bulkheads=_limits_of(found.bulkheads),
-            tiers=tuple(TierState(*each) for each in found.tiers),
+            tiers=found.tiers,
             index=dict(found.index),
             dropped={plain_name(name): count for name, count in found.dropped.items()},
             lost=self._pending.lost,
@@ -360,11 +352,8 @@ def _work(writer: Writer, alarm: _Alarm) -> None:
     writer._finish()  # noqa: SLF001 - of this module
 
 
-def _limits_of(limits: Iterable[Any]) -> tuple[LimitReport, ...]:
-    return tuple(
-        LimitReport(plain_name(each.name), each.used, each.limit, each.waiting, each.seconds)
-        for each in limits
-    )
+def _limits_of(limits: Iterable[LimitReport]) -> tuple[LimitReport, ...]:
+    return tuple(replace(each, name=plain_name(each.name)) for each in limits)
 
 
 @cache
@@ -378,45 +367,3 @@ def _version() -> str:
         return version("toolops-plugins")
     except PackageNotFoundError:
         return ""
-
-
-# The end of the process ---------------------------------------------------------------------------
-
-
-class _Processes(set[int]):
-    """Numbers of processes; a class, so that it can be referred to weakly."""
-
-
-_watched = _Processes()
-"""The processes that write a last time at their end."""
-
-
-def _watch_exit() -> None:
-    """Write a last time when this process ends; its forked children inherit that."""
-    if not _watched:
-        _watched.add(os.getpid())
-        atexit.register(_close_all)
-
-
-def _watch_child() -> None:
-    """Do the same in a child of multiprocessing, which ends without the functions of atexit.
-
-    It drops the finalizers that it has inherited, so the new one is made when it has begun.
-    """
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None and os.getpid() not in _watched:
-        _watched.add(os.getpid())
-        util.register_after_fork(
-            _watched, lambda _: util.Finalize(None, _close_all, exitpriority=10)
-        )
-
-
-def _close_all() -> None:
-    """Write what all runtimes have counted, within two seconds together."""
-    writers = list(_writers)
-    for writer in writers:
-        writer.end()
-    end = time.monotonic() + 2.0
-    for writer in writers:
-        with suppress(Exception):  # the interpreter ends
-            writer.close(max(end - time.monotonic(), 0.0))
