@@ -36,7 +36,7 @@ from service import PRICE, Manners
 from toolops_plugins import CircuitBreaker, Retry, Timeout, ToolOps
 from toolops_plugins.audit.text import table
 from toolops_plugins.cli.main import main as toolops
-from toolops_plugins.telemetry.report import duration
+from toolops_plugins.telemetry.formats import duration
 
 ROOT = Path(__file__).resolve().parents[1]
 QUESTIONS = ROOT / "notebooks" / "data" / "questions.jsonl"

@@ -14,6 +14,7 @@ from servers import wait_for
 
 from toolops_plugins import CircuitBreaker, CircuitOpen, ToolOps
 from toolops_plugins.dashboard.app import PAGES
+from toolops_plugins.telemetry.formats import money
 from toolops_plugins.telemetry.ledger import (
     BreakerReport,
     LedgerError,
@@ -25,7 +26,6 @@ from toolops_plugins.telemetry.ledger.config import Ledger
 from toolops_plugins.telemetry.ledger.records import Cell
 from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
 from toolops_plugins.telemetry.ledger.store import Batch
-from toolops_plugins.telemetry.report import money
 
 
 def texts(test, *kinds):

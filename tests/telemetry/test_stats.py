@@ -20,14 +20,8 @@ from properties import examples
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.telemetry import stats as stats_module
 from toolops_plugins.telemetry.events import OUTCOMES, CallEvent
-from toolops_plugins.telemetry.report import (
-    StatsSnapshot,
-    ToolReport,
-    cell_width,
-    duration,
-    money,
-    shorten_name,
-)
+from toolops_plugins.telemetry.formats import cell_width, duration, money, shorten_name
+from toolops_plugins.telemetry.report import StatsSnapshot, ToolReport
 from toolops_plugins.telemetry.stats import OTHER, Stats
 
 EVENTS = st.lists(

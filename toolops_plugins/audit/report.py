@@ -14,7 +14,7 @@ from rich.text import Text
 from toolops_plugins.audit.log_reader import Broken, Columns, Measure
 from toolops_plugins.audit.replay import Result
 from toolops_plugins.audit.text import bullet, indent, printable, several, span, table
-from toolops_plugins.telemetry.report import duration, money
+from toolops_plugins.telemetry.formats import duration, money
 
 __all__ = [
     "broken_lines_json",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from toolops_plugins.audit.semantic_result import Result, Setting, Share, Tally
 from toolops_plugins.audit.text import several, span
 from toolops_plugins.semantic.lookup import DEFAULT_MAX_ERROR
-from toolops_plugins.telemetry.report import money
+from toolops_plugins.telemetry.formats import money
 
 __all__ = [
     "advice",

@@ -20,7 +20,7 @@ from toolops_plugins.audit.semantic_advice import (
 )
 from toolops_plugins.audit.semantic_result import Pair, Result, Share, Tally
 from toolops_plugins.audit.text import bullet, indent, printable, several, table
-from toolops_plugins.telemetry.report import duration, money
+from toolops_plugins.telemetry.formats import duration, money
 
 _FIRST = 14  # cells of the first column, so that tables below each other agree
 

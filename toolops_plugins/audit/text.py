@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from toolops_plugins.telemetry.report import duration
+from toolops_plugins.telemetry.formats import duration
 
 __all__ = ["bullet", "echo_json", "indent", "printable", "several", "span", "table"]
 

@@ -12,8 +12,8 @@ from rich.text import Text
 from toolops_plugins.audit.text import echo_json, printable, table
 from toolops_plugins.cli.time_span import parse_since
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.telemetry.formats import duration, money, percentage
 from toolops_plugins.telemetry.ledger import DIMENSIONS, LedgerReader, Summary, open_reader
-from toolops_plugins.telemetry.report import duration, money
 
 __all__ = ["show_ledger_stats"]
 
@@ -88,12 +88,11 @@ def _show(
     gains = table(head, "saved time", "saved", "spent", "tokens", "saved tokens")
     for name, sums in rows:
         outcomes, waited, worked = sums.outcomes, sums.waited, sums.worked
-        rate = sums.hit_rate
         label = Text(printable(name)[:_NAME])
         counts.add_row(
             label,
             f"{sums.calls:,}",
-            "-" if rate is None else f"{rate:.1%}",
+            percentage(sums.hit_rate),
             f"{sums.hits:,}",
             f"{outcomes.get('miss', 0) + outcomes.get('bypass', 0):,}",
             f"{outcomes.get('error', 0):,}",

@@ -29,8 +29,8 @@ from toolops_plugins.cli.serve_metrics import serve_metrics
 from toolops_plugins.cli.top import top
 from toolops_plugins.environment import switch, unknown_variables
 from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.telemetry.formats import duration, money
 from toolops_plugins.telemetry.ledger.records import LedgerError
-from toolops_plugins.telemetry.report import duration, money
 
 __all__ = ["main"]
 

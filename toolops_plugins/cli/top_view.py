@@ -14,19 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from toolops_plugins.audit.text import printable, several, span, table
+from toolops_plugins.telemetry.formats import cell_width, duration, money, percentage, shorten_name
 from toolops_plugins.telemetry.ledger import (
     Dimension,
     LedgerReader,
     ProcessState,
     StoredNotice,
     Summary,
-)
-from toolops_plugins.telemetry.report import (
-    cell_width,
-    duration,
-    money,
-    percentage,
-    shorten_name,
 )
 
 __all__ = ["KEYS", "SORTS", "Frame", "read_frame", "screen"]

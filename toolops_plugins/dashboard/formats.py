@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from toolops_plugins.telemetry.report import duration, money
+from toolops_plugins.telemetry.formats import duration, money
 
 __all__ = ["ago", "amount", "change", "compact", "count", "escape", "share", "size", "span", "wait"]
 

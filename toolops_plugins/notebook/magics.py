@@ -21,7 +21,8 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from toolops_plugins.notebook.figures import Figures
 from toolops_plugins.runtime import ToolOps, all_runtimes
-from toolops_plugins.telemetry.report import StatsSnapshot, duration
+from toolops_plugins.telemetry.formats import duration
+from toolops_plugins.telemetry.report import StatsSnapshot
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell

@@ -236,7 +236,7 @@ class _Overflow(Report):
 
 
 def _write_recovery(report: Report, logger: str, text: str, values: dict[str, object]) -> None:
-    from toolops_plugins.telemetry.report import duration  # noqa: PLC0415 - rarely needed
+    from toolops_plugins.telemetry.formats import duration  # noqa: PLC0415 - rarely needed
 
     values = {**values, "duration": duration(report.seconds), "failures": report.failures}
     write_line(logger, text, **values)

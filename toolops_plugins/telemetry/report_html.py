@@ -12,15 +12,9 @@ from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
+from toolops_plugins.telemetry.formats import duration, money, percentage, shorten_name
 from toolops_plugins.telemetry.html_theme import TABLE, style_element
-from toolops_plugins.telemetry.report import (
-    OTHER_OUTCOMES,
-    SHOWN,
-    duration,
-    money,
-    percentage,
-    shorten_name,
-)
+from toolops_plugins.telemetry.report import OTHER_OUTCOMES, SHOWN
 
 if TYPE_CHECKING:
     from toolops_plugins.telemetry.report import StatsSnapshot, ToolReport

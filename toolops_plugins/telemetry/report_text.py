@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from toolops_plugins.telemetry.report import (
+from toolops_plugins.telemetry.formats import (
     NAME_WIDTH,
-    OTHER_OUTCOMES,
-    SHOWN,
     cell_width,
     duration,
     money,
     percentage,
     shorten_name,
 )
+from toolops_plugins.telemetry.report import OTHER_OUTCOMES, SHOWN
 
 if TYPE_CHECKING:
     from toolops_plugins.telemetry.report import StatsSnapshot, ToolReport

@@ -8,9 +8,9 @@ from html import escape
 from toolops_plugins.cli.savings.charts import draw_bars, draw_line
 from toolops_plugins.cli.savings.figures import Figures
 from toolops_plugins.cli.savings.page_style import STYLE
-from toolops_plugins.cli.savings.wording import Wording, explain, format_share
+from toolops_plugins.cli.savings.wording import Wording, explain
+from toolops_plugins.telemetry.formats import money, percentage, shorten_name
 from toolops_plugins.telemetry.ledger import Summary
-from toolops_plugins.telemetry.report import money, shorten_name
 
 __all__ = ["page_of"]
 
@@ -76,7 +76,7 @@ def _tiles(figures: Figures, words: Wording) -> Iterator[str]:
     yield _tile("waiting saved", words.hours(total.saved_seconds), "by all callers together")
     yield _tile(
         "hit rate",
-        format_share(total.hit_rate),
+        percentage(total.hit_rate),
         f"{total.shared:,} of {total.calls:,} calls answered without a run",
     )
     cost, ratio = figures.service_cost, figures.pay_back
@@ -118,7 +118,7 @@ def _comparison(figures: Figures, words: Wording) -> str:
     made = []
     for name, now, before, text, text_before in rows:
         share = now / before if before else 1.0
-        less = f"{format_share(1 - share)} less" if share < 1 else "the same"
+        less = f"{percentage(1 - share)} less" if share < 1 else "the same"
         made.append(
             f"<div class=pair><div class=head><b>{escape(name)}</b><span class=faint>{less}</span>"
             f"</div>{_bar('with ToolOps', share, text, 'with')}"
@@ -168,7 +168,7 @@ def _trend(figures: Figures, words: Wording) -> str:
         )
     )
     rates = [each.hit_rate for each in steps]
-    titles = [f"{name}: {format_share(rate)}" for name, rate in zip(names, rates, strict=True)]
+    titles = [f"{name}: {percentage(rate)}" for name, rate in zip(names, rates, strict=True)]
     charts.append(f"<h3>Hit rate by {step}</h3>{draw_line(names, rates, titles, '100%')}")
     return f"<section><h2>Trend</h2>{''.join(charts)}</section>"
 
@@ -212,7 +212,7 @@ def _rows(
 
 def _cells(sums: Summary, figures: Figures, words: Wording) -> Iterator[str]:
     yield f"{sums.calls:,}"
-    yield format_share(sums.hit_rate)
+    yield percentage(sums.hit_rate)
     yield f"{sums.outcomes.get('coalesced', 0):,}"
     yield words.hours(sums.saved_seconds)
     if figures.has_money:
@@ -232,9 +232,7 @@ def _misses(figures: Figures, words: Wording) -> Iterator[str]:
         beside = [each for each in (miss.model, miss.agent, miss.advice) if each]
         note = "".join(f"<small>{escape(shorten_name(each, 80))}</small>" for each in beside)
         cost = money(miss.spent) if figures.has_money else words.hours(miss.seconds)
-        yield _row(
-            f"{_name(miss.tool)}{note}", [f"{miss.runs:,}", format_share(miss.hit_rate), cost]
-        )
+        yield _row(f"{_name(miss.tool)}{note}", [f"{miss.runs:,}", percentage(miss.hit_rate), cost])
 
 
 def _name(name: str) -> str:

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from toolops_plugins.audit.text import bullet, indent, printable, several, table
 from toolops_plugins.cli.savings.figures import Figures
-from toolops_plugins.cli.savings.wording import Wording, explain, format_share
+from toolops_plugins.cli.savings.wording import Wording, explain
+from toolops_plugins.telemetry.formats import money, percentage, shorten_name
 from toolops_plugins.telemetry.ledger import Summary
-from toolops_plugins.telemetry.report import money, shorten_name
 
 __all__ = ["show"]
 
@@ -97,7 +97,7 @@ def _comparison(figures: Figures, words: Wording) -> Table:
     if alone:
         rows.append(("failed calls", failed, alone, f"{failed:,}", f"{alone:,}"))
     for name, now, before, text, text_before in rows:
-        made.add_row(name, text, text_before, format_share(1 - now / before) if before else "-")
+        made.add_row(name, text, text_before, percentage(1 - now / before) if before else "-")
     return made
 
 
@@ -126,7 +126,7 @@ def _name_cell(name: str) -> Text:
 
 def _cells(sums: Summary, figures: Figures, words: Wording) -> Iterator[str]:
     yield f"{sums.calls:,}"
-    yield format_share(sums.hit_rate)
+    yield percentage(sums.hit_rate)
     yield f"{sums.outcomes.get('coalesced', 0):,}"
     yield words.hours(sums.saved_seconds)
     if figures.has_money:
@@ -158,7 +158,7 @@ def _misses(figures: Figures, words: Wording) -> Table:
         if miss.advice:
             name.append(f"\n{miss.advice}", style="yellow")
         cost = words.money(miss.spent) if figures.has_money else words.hours(miss.seconds)
-        made.add_row(name, f"{miss.runs:,}", format_share(miss.hit_rate), cost)
+        made.add_row(name, f"{miss.runs:,}", percentage(miss.hit_rate), cost)
     return made
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from toolops_plugins.cli.savings.figures import Figures
-from toolops_plugins.telemetry.report import duration, money
+from toolops_plugins.telemetry.formats import duration, money
 
-__all__ = ["Wording", "explain", "format_share"]
+__all__ = ["Wording", "explain"]
 
 
 class Wording:
@@ -50,11 +50,6 @@ class Wording:
             for at in (figures.since, figures.until)
         )
         return f"{since} to {until} UTC"
-
-
-def format_share(share: float | None) -> str:
-    """Return a share as a percentage; "-" for None."""
-    return "-" if share is None else f"{share:.1%}"
 
 
 def explain(figures: Figures, words: Wording) -> Iterator[str]:

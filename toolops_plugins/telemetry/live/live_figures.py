@@ -7,15 +7,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from toolops_plugins.telemetry.report import (
-    SHOWN,
-    StatsSnapshot,
-    ToolReport,
-    duration,
-    money,
-    percentage,
-    shorten_name,
-)
+from toolops_plugins.telemetry.formats import duration, money, percentage, shorten_name
+from toolops_plugins.telemetry.report import SHOWN, StatsSnapshot, ToolReport
 from toolops_plugins.telemetry.report_html import outcomes_of
 
 __all__ = ["Trend", "figures_of"]
