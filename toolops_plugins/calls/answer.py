@@ -29,9 +29,9 @@ __all__ = [
     "StreamResult",
     "emit_notice",
     "emit_rejection",
+    "end_abandoned_call",
     "merge_details",
     "raise_cached_error",
-    "record_abandoned",
     "record_aside",
     "record_call",
     "record_failure",
@@ -169,17 +169,17 @@ def record_aside(call: Call, outcome: Outcome, answer: Answer) -> None:
             start_call(call, over=True)
         record_call(call, outcome, answer, answer.value)
     finally:
-        record_abandoned(call)
+        end_abandoned_call(call)
 
 
-def record_abandoned(call: Call) -> None:
+def end_abandoned_call(call: Call) -> None:
     """Tell the sinks that were told of a call's start of its end, unless they know.
 
     A call that nobody waits for any more is not counted: its coroutine is closed by the garbage
     collector, at some time.
     """
     start = call.start
-    if start is not None and start.pending:
+    if start is not None and start.is_pending:
         error = sys.exception()
         call.error = call.error or ("GeneratorExit" if error is None else type(error).__name__)
         latency = call.plan.shared.clock.monotonic() - call.began

@@ -45,9 +45,7 @@ def show_ledger_stats(
         start = parse_since(since, reader.now())
         found = _read(reader, start, by, namespace)
         place = reader.place
-    total = Summary()
-    for sums in found.values():
-        total += sums
+    total = Summary.merge(found.values())
     if as_json:
         rows = [
             {**dict(zip(by, key, strict=True)), **sums.to_dict()} for key, sums in found.items()

@@ -64,10 +64,7 @@ class Frame:
     @property
     def total(self) -> Summary:
         """All rows together."""
-        found = Summary()
-        for row in self.rows.values():
-            found += row
-        return found
+        return Summary.merge(self.rows.values())
 
 
 def read_frame(
@@ -242,7 +239,7 @@ def _rows(frame: Frame, width: int, room: int | None, sort: str) -> RenderableTy
         if left < 0:
             break
         chosen.append(name)
-    made: Table = table(frame.by, *(_heading(name, sort) for name in chosen))
+    made: Table = table(frame.by, *(_mark_title(name, sort) for name in chosen))
     for place, (label, (_, row)) in enumerate(zip(names, shown, strict=True)):
         style = "red" if _errors(row) >= _MANY_ERRORS else ""
         made.add_row(Text(label, style=style), *(cells[column][place] for column in chosen))
@@ -251,7 +248,7 @@ def _rows(frame: Frame, width: int, room: int | None, sort: str) -> RenderableTy
     return made
 
 
-def _heading(name: str, sort: str) -> str:
+def _mark_title(name: str, sort: str) -> str:
     title = _COLUMNS[name].title
     return f"[reverse]{title}[/reverse]" if name == sort else title
 
@@ -275,10 +272,10 @@ def _state_lines(frame: Frame, width: int) -> Iterator[Text]:
         facts = [breaker.error, f"{breaker.rejected:,} rejected" if breaker.rejected else ""]
         why = f" ({', '.join(filter(None, facts))})" if any(facts) else ""
         text = f"{breaker.name} {state}{age} in {process.host}:{process.pid}{why}"
-        yield _labelled("breaker", text, width, "bold red")
+        yield _label("breaker", text, width, "bold red")
     if len(troubled) > 3:
-        yield _labelled("breaker", f"... and {len(troubled) - 3} more", width, "red")
-    yield _labelled("processes", _describe_processes(frame.processes), width)
+        yield _label("breaker", f"... and {len(troubled) - 3} more", width, "red")
+    yield _label("processes", _describe_processes(frame.processes), width)
     down = {
         (tier.label, f"{process.host}:{process.pid}")
         for process in frame.processes
@@ -286,9 +283,9 @@ def _state_lines(frame: Frame, width: int) -> Iterator[Text]:
         if not tier.up
     }
     for label, place in sorted(down)[:3]:
-        yield _labelled("tier", f"{label} down in {place}", width, "bold red")
+        yield _label("tier", f"{label} down in {place}", width, "bold red")
     for notice in frame.notices:
-        yield _labelled("notice", _describe_notice(notice, frame.now), width)
+        yield _label("notice", _describe_notice(notice, frame.now), width)
 
 
 def _describe_processes(processes: Sequence[ProcessState]) -> str:
@@ -320,7 +317,7 @@ def _age(at: float, now: float) -> str:
     return f"{seconds // 86_400:,.0f} d"
 
 
-def _labelled(label: str, text: str, width: int, style: str = "") -> Text:
+def _label(label: str, text: str, width: int, style: str = "") -> Text:
     return _fit(
         Text(f"{label:<10} ", style="dim").append(printable(text), f"not dim {style}"), width
     )

@@ -30,10 +30,7 @@ _FAILURES: Final = ("error", "rejected", "fallback")
 
 def total(groups: Mapping[tuple[str, ...], Summary]) -> Summary:
     """Return the sum of all groups."""
-    summary = Summary()
-    for group in groups.values():
-        summary += group
-    return summary
+    return Summary.merge(groups.values())
 
 
 def count_failures(summary: Summary) -> int:

@@ -190,7 +190,7 @@ class Keyer:
         kwargs: Mapping[str, Any],
     ) -> bytes:
         if tenant is not None and (type(tenant) is not str or len(tenant) > MEMO_TEXT):
-            return self._make(args, kwargs, _named("tenant=", self._encode, tenant))
+            return self._make(args, kwargs, _encode_argument("tenant=", self._encode, tenant))
         identity = tenant, identity
         known = None if self._memo is None else self._memo.get(identity)
         return known or self._memoize(identity, args, kwargs, self._encode(tenant))
@@ -235,7 +235,7 @@ class Keyer:
         if tenant is None:
             tenant = keyspace.fixed if keyspace.ask is None else keyspace.tenant()
         if self._key is not None:
-            given = _named("key=", encode, self._key(*args, **kwargs))
+            given = _encode_argument("key=", encode, self._key(*args, **kwargs))
             return keyspace.digest(b"".join((self._template[0] or b"", tenant, b"K", given)))
         parts = self._template.copy()
         parts[1] = tenant
@@ -246,7 +246,7 @@ class Keyer:
                 self.signature.bind(*args, **kwargs)
             if self._rest is not None:
                 parts.append(encode("*" + self._rest))
-                parts.append(_named("*" + self._rest, encode, args[len(order) :]))
+                parts.append(_encode_argument("*" + self._rest, encode, args[len(order) :]))
         encoders = self._encoders
         i = 0
         try:
@@ -290,7 +290,7 @@ class Keyer:
                     raise
         if extra and self._extra is not None:
             parts.append(encode("**" + self._extra))
-            parts.append(_named("**" + self._extra, encode, extra))
+            parts.append(_encode_argument("**" + self._extra, encode, extra))
 
     def _fill_defaults(
         self, parts: list[bytes | None], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -299,10 +299,10 @@ class Keyer:
         arguments = self.arguments(args, kwargs)
         for name, place in self._holes.items():
             if place >= 0 and parts[place] is None:
-                parts[place] = _named(name, self._encode, arguments[name])
+                parts[place] = _encode_argument(name, self._encode, arguments[name])
         for parameter, place in zip(self.signature.parameters, self._order, strict=False):
             if place >= 0 and parts[place] is None:
-                parts[place] = _named(parameter, self._encode, arguments[parameter])
+                parts[place] = _encode_argument(parameter, self._encode, arguments[parameter])
         return b"".join(part for part in parts if part is not None)
 
     def _name_of_position(self, at: int) -> str:
@@ -311,7 +311,7 @@ class Keyer:
         return list(self.signature.parameters)[at]
 
 
-def _named(name: str, encode: Callable[[Any], bytes], value: Any) -> bytes:
+def _encode_argument(name: str, encode: Callable[[Any], bytes], value: Any) -> bytes:
     """Return the canonical form of an argument; an error that it has none names the argument."""
     try:
         return encode(value)

@@ -90,7 +90,7 @@ class StartedCall:
         self._entries: list[_SinkEntry] = []
 
     @property
-    def pending(self) -> bool:
+    def is_pending(self) -> bool:
         """True if there are sinks that know of the start and not of the end."""
         return bool(self._entries)
 

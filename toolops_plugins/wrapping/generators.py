@@ -24,7 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.callables.target import Target
-from toolops_plugins.calls.answer import StreamResult, record_abandoned, record_call
+from toolops_plugins.calls.answer import StreamResult, end_abandoned_call, record_call
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.fallback import fallback_items
 from toolops_plugins.calls.hooks import start_call
@@ -59,7 +59,7 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
             start_call(call, context)
             return (yield from run_steps(context, _read(threads, call)))
         finally:
-            record_abandoned(call)
+            end_abandoned_call(call)
 
     return stream
 
@@ -167,7 +167,7 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
                 await within(reader.aclose())
                 _record(call, result, source)
         finally:
-            record_abandoned(call)
+            end_abandoned_call(call)
 
     return stream
 

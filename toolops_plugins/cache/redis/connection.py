@@ -333,10 +333,10 @@ class Connection:
         wrote = self.write_cooldown.enter() if write else 0
         ticket = None if wrote is None else self.cooldown.enter()
         if wrote is None or ticket is None:
-            raise self._skipped()
+            raise self._skip_error()
         return ticket, wrote
 
-    def _skipped(self) -> TierError:
+    def _skip_error(self) -> TierError:
         return TierError.of(
             f"{self._place}: skipped, since it failed a moment ago",
             f"{self._failure}, and left alone for a while",
@@ -353,7 +353,7 @@ class Connection:
 
     def _recheck(self, tickets: tuple[int, int]) -> None:
         if self.cooldown.is_stale(tickets[0]):
-            raise self._skipped()
+            raise self._skip_error()
 
     def _record_success(self, write: bool, tickets: tuple[int, int]) -> None:  # noqa: FBT001 - as above
         if self.cooldown.is_down:

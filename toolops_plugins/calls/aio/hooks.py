@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from toolops_plugins.calls.answer import record_abandoned
+from toolops_plugins.calls.answer import end_abandoned_call
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.hooks import start_call
 
@@ -36,4 +36,4 @@ async def _run(
         start_call(call)
         return await run(driver, call, *args)
     finally:
-        record_abandoned(call)
+        end_abandoned_call(call)

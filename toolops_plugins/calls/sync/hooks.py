@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from toolops_plugins.calls.answer import record_abandoned
+from toolops_plugins.calls.answer import end_abandoned_call
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.hooks import start_call
 
@@ -33,4 +33,4 @@ def _run(driver: ThreadDriver, run: Callable[..., Any], call: Call, *args: Any) 
         start_call(call)
         return run(driver, call, *args)
     finally:
-        record_abandoned(call)
+        end_abandoned_call(call)

@@ -198,7 +198,8 @@ def collect_figures(
             (figures.agents, agent),
         ):
             if name:
-                rows.setdefault(name, Summary()).__iadd__(sums)
+                row = rows.setdefault(name, Summary())
+                row += sums
     for rows in (figures.tools, figures.models, figures.agents):
         ordered = sorted(rows.items(), key=lambda row: (-_weight(row[1]), -row[1].calls, row[0]))
         rows.clear()
@@ -219,14 +220,10 @@ def _weight(sums: Summary) -> float:
 
 
 def _trend(reader: LedgerReader, since: float, step: float) -> list[tuple[float, Summary]]:
-    trend = []
-    for at, rows in reader.series(since, step=step, by=("tool",)):
-        sums = Summary()
-        for (tool,), each in rows.items():
-            if not _is_counted_twice(tool):
-                sums += each
-        trend.append((at, sums))
-    return trend
+    return [
+        (at, Summary.merge(sums for (tool,), sums in rows.items() if not _is_counted_twice(tool)))
+        for at, rows in reader.series(since, step=step, by=("tool",))
+    ]
 
 
 def _misses(cells: Iterable[tuple[tuple[str, str, str], Summary]], top: int) -> list[Miss]:

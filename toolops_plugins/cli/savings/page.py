@@ -59,7 +59,7 @@ def _sections(figures: Figures, words: Wording, top: int) -> Iterator[str]:
             titles = _row_titles(figures, words)
             yield _table(title, titles, _rows(rows, titles, figures, words, top))
     if figures.prevented:
-        yield _table("What policies prevented", ("calls",), _prevented(figures))
+        yield _table("What policies prevented", ("calls",), _prevention_rows(figures))
     if figures.misses and top:
         titles = ("runs", "hit rate", words.title("cost") if figures.has_money else "took")
         yield _table("Paid for most", titles, _misses(figures, words))
@@ -200,27 +200,14 @@ def _rows(
     rows: Mapping[str, Summary], titles: Sequence[str], figures: Figures, words: Wording, top: int
 ) -> Iterator[str]:
     for name, sums in list(rows.items())[:top]:
-        yield _row(_name(name), _cells(sums, figures, words), titles)
+        yield _row(_name(name), words.cells(sums, figures), titles)
     rest = list(rows.values())[top:]
     if rest:
-        others = Summary()
-        for sums in rest:
-            others += sums
         more = f"<span class=faint>{len(rest):,} more</span>"
-        yield _row(more, _cells(others, figures, words), titles)
+        yield _row(more, words.cells(Summary.merge(rest), figures), titles)
 
 
-def _cells(sums: Summary, figures: Figures, words: Wording) -> Iterator[str]:
-    yield f"{sums.calls:,}"
-    yield percentage(sums.hit_rate)
-    yield f"{sums.outcomes.get('coalesced', 0):,}"
-    yield words.hours(sums.saved_seconds)
-    if figures.has_money:
-        yield money(sums.saved_cost)
-        yield money(sums.spent_cost)
-
-
-def _prevented(figures: Figures) -> Iterator[str]:
+def _prevention_rows(figures: Figures) -> Iterator[str]:
     for each in figures.prevented:
         tools = ", ".join(f"{shorten_name(name, 30)} {count:,}" for name, count in each.tools)
         note = f"<small>{escape(each.effect)}: {escape(tools)}</small>"

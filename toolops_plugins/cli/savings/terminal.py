@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +11,7 @@ from rich.text import Text
 from toolops_plugins.audit.text import bullet, indent, printable, several, table
 from toolops_plugins.cli.savings.figures import Figures
 from toolops_plugins.cli.savings.wording import Wording, explain
-from toolops_plugins.telemetry.formats import money, percentage, shorten_name
+from toolops_plugins.telemetry.formats import percentage, shorten_name
 from toolops_plugins.telemetry.ledger import Summary
 
 __all__ = ["show"]
@@ -45,7 +45,7 @@ def show(console: Console, figures: Figures, words: Wording, top: int) -> None:
             console.print(indent(_rows(title, rows, figures, words, top)))
     if figures.prevented:
         console.print()
-        console.print(indent(_prevented(figures)))
+        console.print(indent(_prevention_table(figures)))
     if figures.misses and top:
         console.print()
         console.print(indent(_misses(figures, words)))
@@ -110,13 +110,12 @@ def _rows(
     )
     made.columns[0].no_wrap = False  # it gives way where the others would not fit
     for name, sums in list(rows.items())[:top]:
-        made.add_row(_name_cell(name), *_cells(sums, figures, words))
+        made.add_row(_name_cell(name), *words.cells(sums, figures))
     rest = list(rows.values())[top:]
     if rest:
-        others = Summary()
-        for sums in rest:
-            others += sums
-        made.add_row(Text(f"{len(rest):,} more", style="dim"), *_cells(others, figures, words))
+        made.add_row(
+            Text(f"{len(rest):,} more", style="dim"), *words.cells(Summary.merge(rest), figures)
+        )
     return made
 
 
@@ -124,17 +123,7 @@ def _name_cell(name: str) -> Text:
     return Text(shorten_name(printable(name), _NAME), no_wrap=True, overflow="ellipsis")
 
 
-def _cells(sums: Summary, figures: Figures, words: Wording) -> Iterator[str]:
-    yield f"{sums.calls:,}"
-    yield percentage(sums.hit_rate)
-    yield f"{sums.outcomes.get('coalesced', 0):,}"
-    yield words.hours(sums.saved_seconds)
-    if figures.has_money:
-        yield money(sums.saved_cost)
-        yield money(sums.spent_cost)
-
-
-def _prevented(figures: Figures) -> Table:
+def _prevention_table(figures: Figures) -> Table:
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     made.add_column("prevented by", no_wrap=True)
     made.add_column("calls", justify="right", no_wrap=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from toolops_plugins.cli.savings.figures import Figures
-from toolops_plugins.telemetry.formats import duration, money
+from toolops_plugins.telemetry.formats import duration, money, percentage
+from toolops_plugins.telemetry.ledger import Summary
 
 __all__ = ["Wording", "explain"]
 
@@ -42,6 +43,16 @@ class Wording:
         """Return the name of a step of the trend."""
         form = "%b %-d" if step >= 86_400 else "%b %-d %H:%M"
         return datetime.fromtimestamp(at, UTC).strftime(form)
+
+    def cells(self, sums: Summary, figures: Figures) -> Iterator[str]:
+        """Yield the cells of a row of calls: counts, time, and money where any call had a price."""
+        yield f"{sums.calls:,}"
+        yield percentage(sums.hit_rate)
+        yield f"{sums.outcomes.get('coalesced', 0):,}"
+        yield self.hours(sums.saved_seconds)
+        if figures.has_money:
+            yield money(sums.saved_cost)
+            yield money(sums.spent_cost)
 
     def span(self, figures: Figures) -> str:
         """Return the span of the figures, as two moments."""

@@ -154,7 +154,7 @@ class LedgerReader:
         if (after - first) / width > _MOST_STEPS:
             raise ConfigurationError("step", f"makes more than {_MOST_STEPS:,} steps of this span")
         steps: dict[int, dict[Key, Summary]] = {at: {} for at in range(first, after, width)}
-        key_of = _grouping(by, where)
+        key_of = _make_key_of(by, where)
         namespace = (where or {}).get("namespace")
         for piece in cover(first, end, now, self._store.retention(), step=width):
             for at, cell, data in self._store.read(*piece, namespace):
@@ -243,7 +243,7 @@ class LedgerReader:
         by: Sequence[Dimension],
         where: Mapping[Dimension, str] | None,
     ) -> dict[Key, Sums]:
-        key_of = _grouping(by, where)
+        key_of = _make_key_of(by, where)
         namespace = (where or {}).get("namespace")
         now = self.now()
         start, end = _span(since, until, now)
@@ -267,7 +267,7 @@ def _span(since: float, until: float | None, now: float) -> tuple[float, float]:
     return start, last if until is None else min(check.number("until", until), last)
 
 
-def _grouping(
+def _make_key_of(
     by: Sequence[Dimension], where: Mapping[Dimension, str] | None
 ) -> Callable[[Cell], Key | None]:
     """Return a function that gives the key of a cell, or None if it is not asked for."""

@@ -157,6 +157,14 @@ class Summary:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         return self
 
+    @staticmethod
+    def merge(summaries: Iterable[Summary]) -> Summary:
+        """Return the sum of several."""
+        merged = Summary()
+        for summary in summaries:
+            merged += summary
+        return merged
+
     def add_record(self, record: Mapping[str, Any]) -> None:
         """Add the sums of a stored record; see :meth:`to_record`."""
         for short, counts in record.items():

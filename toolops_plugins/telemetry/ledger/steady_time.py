@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-__all__ = ["SteadyTime", "elapsed"]
+__all__ = ["SteadyTime", "read_counter"]
 
 _JUMP: Final = 60.0
 """Seconds by which a clock must be off to count as having jumped."""
@@ -15,7 +15,7 @@ _PROBATION: Final = 60.0
 _COUNTER: Final = getattr(time, "CLOCK_BOOTTIME", None)
 
 
-def elapsed() -> float:
+def read_counter() -> float:
     """Return seconds since some moment, those included in which the machine was suspended."""
     return time.monotonic() if _COUNTER is None else time.clock_gettime(_COUNTER)
 
@@ -44,7 +44,7 @@ class SteadyTime:
 
         Args:
             clock_time: The time that the clock shows, in seconds since the epoch.
-            counter: The present :func:`elapsed`.
+            counter: The present :func:`read_counter`.
         """
         offset = clock_time - counter
         if self._offset is None or abs(offset - self._offset) < _JUMP:

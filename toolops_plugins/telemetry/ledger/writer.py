@@ -27,7 +27,7 @@ from toolops_plugins.telemetry.ledger.records import (
     ProcessState,
     StoredNotice,
 )
-from toolops_plugins.telemetry.ledger.steady_time import SteadyTime, elapsed
+from toolops_plugins.telemetry.ledger.steady_time import SteadyTime, read_counter
 from toolops_plugins.telemetry.ledger.store import COMMAND_SECONDS, Batch, Record, Store
 from toolops_plugins.telemetry.ledger.tally import plain_name
 from toolops_plugins.telemetry.runtime_state import LimitReport, RuntimeState
@@ -191,7 +191,7 @@ class Writer:
 
     def pause(self) -> float:
         """Return the seconds until the next write: the interval, or the end of the minute."""
-        left = MINUTE - self._time.read(time.time(), elapsed()) % MINUTE - _EARLY
+        left = MINUTE - self._time.read(time.time(), read_counter()) % MINUTE - _EARLY
         return min(self._interval, left if left > 0 else left + MINUTE)
 
     def flush(self, *, last: bool = False, seconds: float | None = None) -> None:
@@ -245,13 +245,13 @@ class Writer:
             return
         store, problem = None, None
         clock_time = time.time()
-        if last or elapsed() >= self._retry_at:
+        if last or read_counter() >= self._retry_at:
             try:
                 store = self._open()
                 clock_time = store.now()
             except Exception as error:  # noqa: BLE001 - raised when the sums are safe
                 problem = error
-        now = self._time.read(clock_time, elapsed())
+        now = self._time.read(clock_time, read_counter())
         minute = int(now) // MINUTE * MINUTE
         for (tool, *more), record in records.items():
             self._pending.add(minute, Cell(self._namespace, plain_name(tool), *more), record)
@@ -329,7 +329,7 @@ class Writer:
 
     def _fail(self, problem: str) -> None:
         self._pause = min(self._pause * 2 or _FIRST_PAUSE, _LONGEST_PAUSE)
-        self._retry_at = elapsed() + self._pause
+        self._retry_at = read_counter() + self._pause
         self._tell("ledger_failed", self._place, problem)
 
     def _tell(self, kind: Any, name: str, detail: str = "") -> None:

@@ -92,7 +92,7 @@ class LiveStats:
             self.widget.close()
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """True if the runtime is gone, so that nothing will change any more."""
         return self._runtime() is None
 

@@ -101,7 +101,7 @@ class Updater:
                 text = "A live view has stopped, since it could not be sent (%(kind)s)"
                 write_line("toolops_plugins.telemetry", text, kind=type(error).__name__)
         else:
-            if view.ended:
+            if view.has_ended:
                 self.remove(view)
 
 

@@ -128,7 +128,7 @@ class LedgerCollector(Collector):
         sums.add_all(self._sum(self._since, None))
         processes = self._reader.processes()
         gauges = read_values(processes, self._labels)
-        self._count_dropped(processes)
+        self._add_drops(processes)
         gauges[families.DROPPED] = dict(self._dropped_totals)
         return [
             *(make_family(*item) for item in sums.counters.items()),
@@ -184,7 +184,7 @@ class LedgerCollector(Collector):
             bound = self._labels.bind("verdict", verdict)
             sums.add(families.SEMANTIC_DECISIONS, (*labels, bound), count)
 
-    def _count_dropped(self, processes: Iterable[ProcessState]) -> None:
+    def _add_drops(self, processes: Iterable[ProcessState]) -> None:
         """Add what sinks have failed to take since the last scrape, process by process."""
         present = {process.id: dict(process.dropped) for process in processes}
         if self._dropped is None:  # what was dropped before is no news

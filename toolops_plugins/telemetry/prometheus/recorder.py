@@ -58,7 +58,7 @@ class Recorder:
         try:
             self._count(item)
             if self._waiting:
-                self._count_waiting()
+                self._count_queue()
         finally:
             thread.counts = False
 
@@ -68,7 +68,7 @@ class Recorder:
             if series.latencies:
                 self.take(series)
 
-    def _count_waiting(self) -> None:
+    def _count_queue(self) -> None:
         while self._waiting:
             try:
                 item = self._waiting.popleft()
