@@ -43,9 +43,14 @@ def seconds(parameter: str, value: Any, *, zero: bool = True) -> float:
 
 def number(parameter: str, value: Any) -> float:
     """Return a finite number as a float."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ConfigurationError(parameter, f"must be a finite number, not {value!r}")
-    return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            found = float(value)
+        except OverflowError:  # a whole number of more than 308 digits, which none wants to read
+            raise ConfigurationError(parameter, "must be a finite number, not so large") from None
+        if math.isfinite(found):
+            return found
+    raise ConfigurationError(parameter, f"must be a finite number, not {value!r}")
 
 
 def amount(parameter: str, value: Any) -> float:

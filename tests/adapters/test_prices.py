@@ -113,6 +113,7 @@ def test_a_model_without_a_price_is_named_once(ops, caplog):
     [
         (lambda *_: math.nan, "price= gave nan, which is no amount of money"),
         (lambda *_: math.inf, "price= gave inf, which is no amount of money"),
+        (lambda *_: -1, "price= gave -1.0, which is no amount of money"),
         (lambda *_: "secret", "price= raised ValueError"),
         (lambda *_: None, "price= raised TypeError"),
     ],

@@ -582,6 +582,18 @@ def test_a_broken_price_costs_nobody_the_answer():
     assert bench.events[-1].price == 0
 
 
+@pytest.mark.parametrize("price", [-1.0, float("nan"), float("inf"), 10**400, "much"])
+def test_a_price_that_is_no_amount_of_money_counts_as_none(price: Any):
+    bench = Bench(cache=Cache(ttl=60), price=lambda _: price)
+    assert bench.ask("q") == "answer 1"
+    assert bench.events[-1].price == 0
+
+
+def test_a_price_beyond_all_bounds_is_refused_in_one_line():
+    with pytest.raises(ConfigurationError, match="^price: must be a finite number"):
+        Bench(price=10**400)
+
+
 def test_time_saved_is_the_time_of_the_function():
     bench = Bench(cache=Cache(ttl=600))
     bench.ask("q", answers=[Slow(2.0, "slow")])

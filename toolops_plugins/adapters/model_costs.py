@@ -110,7 +110,7 @@ class ModelCosts:
         except Exception as error:  # noqa: BLE001 - a broken price must not cost the user the count
             self._warn(name, "price_failed", type(error).__name__)
             return 0.0
-        if math.isfinite(money):
+        if math.isfinite(money) and money >= 0:
             return money
         self._warn(name, "price_invalid", str(money))
         return 0.0

@@ -373,7 +373,7 @@ class Plan:
         except Exception as error:  # noqa: BLE001 - the user gets the answer all the same
             self.warn("price_failed", type(error).__name__)
             return 0.0
-        if isfinite(money):
+        if isfinite(money) and money >= 0:
             return money
         self.warn("price_invalid", str(money))  # which would make nonsense of every sum
         return 0.0

@@ -269,8 +269,10 @@ class ToolStats:
 
     def count_pending(self) -> None:
         """Count the pending calls of this moment; later ones wait for the next batch."""
+        # Reading must not start the thread of a ledger again that has been closed.
+        pending = bool(self.hits or self.bypasses or self._calls)
         self._count_now()
-        if self._on_call is not None:
+        if pending and self._on_call is not None:
             self._on_call()
 
     def _count_now(self) -> None:

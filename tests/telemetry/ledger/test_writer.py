@@ -185,12 +185,13 @@ def test_odd_events_do_not_stop_the_ledger(url: str):
     ops = ToolOps(ledger=url)
     event = CallEvent("f", "miss", 0.1)
     ops.tell(event._replace(price=float("nan"), saved_latency=float("inf")))
+    ops.tell(event._replace(kind="chat", details={"input_tokens": 10**400}))
     ops.tell(event._replace(name="\ud800" * 500, error="E" * 5_000, reason="\ud800"))
     for number in range(1_000):
         ops.tell(event._replace(details={"model": f"model {number}"}, error=f"E{number}"))
     ops.close()
     found = read(url, by=())
-    assert found[()].calls == 1_002
+    assert found[()].calls == 1_003
     assert len(read(url, by=("model",))) <= 202
 
 
@@ -452,6 +453,55 @@ def test_a_forked_child_counts_its_own_calls_only(url: str):
     ops.close()
     (sums,) = read(url, "forked").values()
     assert sums.calls == 50
+
+
+OWN = """
+    import os, sys
+    from multiprocessing import get_context
+    from toolops_plugins import Cache, ToolOps
+
+    def work(url):
+        ops = ToolOps("own", ledger=url)
+        f = ops.tool(cache=Cache(ttl=60), name="f")(lambda x: x)
+        for _ in range(10):
+            f(1)
+
+    if __name__ == "__main__":
+        if sys.argv[2] == "after":  # a runtime that this process does not have any more
+            work(sys.argv[1])
+        child = get_context("fork").Process(target=work, args=(sys.argv[1],))
+        child.start()
+        child.join()
+        print(child.exitcode)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.parametrize(("earlier", "calls"), [("none", 10), ("after", 20)])
+def test_a_child_of_multiprocessing_with_its_own_runtime_writes_at_its_end(
+    url: str, earlier: str, calls: int
+):
+    process = start_python(OWN, url, earlier)
+    assert process.communicate()[0] == "0\n"
+    (sums,) = read(url, "own").values()
+    assert sums.calls == calls
+
+
+def test_reading_the_statistics_of_a_closed_runtime_starts_no_thread(url: str):
+    before = len(ledger_threads())
+    ops = ToolOps(ledger=url)
+    ops.tool(cache=Cache(ttl=60))(lambda x: x)(1)
+    ops.close()
+    assert ops.stats().total.calls == 1
+    assert len(ledger_threads()) == before
+
+
+def test_a_namespace_that_no_store_takes_is_written_all_the_same(url: str):
+    ops = ToolOps("half \ud800", ledger=url)
+    ops.tool(cache=Cache(ttl=60))(lambda x: x)(1)
+    ops.close()
+    ((_, sums),) = read(url, "half ?").items()
+    assert sums.calls == 1
 
 
 # Settings -----------------------------------------------------------------------------------------

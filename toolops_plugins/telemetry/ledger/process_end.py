@@ -8,6 +8,7 @@ import sys
 import time
 import weakref
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -30,11 +31,20 @@ _watched = _Processes()
 
 
 def close_at_exit(writer: Writer) -> None:
-    """Let a writer write a last time when this process ends; its forked children inherit that."""
+    """Let a writer write a last time when this process ends; its forked children inherit that.
+
+    A child of multiprocessing that makes its own runtime may end without the functions of atexit.
+    """
     _writers.add(writer)
+    pid = os.getpid()
+    if pid in _watched:
+        return
     if not _watched:
-        _watched.add(os.getpid())
         atexit.register(_close_all)
+    _watched.add(pid)
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        import_module("multiprocessing.util").Finalize(None, _close_all, exitpriority=10)
 
 
 def close_at_child_exit() -> None:

@@ -271,4 +271,5 @@ _SERVED: Final = frozenset({"served", "exact", "joined"})
 
 
 def _whole(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    """Return a plausible number of tokens; JSON keeps no larger one exactly."""
+    return value if isinstance(value, int) and 0 < value < 2**53 else 0

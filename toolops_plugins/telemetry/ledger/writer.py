@@ -105,7 +105,8 @@ class Writer:
     ) -> None:
         self._make_store = make_store
         self._place = place
-        self._namespace = namespace
+        # No store takes the half of a character that a namespace may have.
+        self._namespace = namespace.encode("utf-8", "replace").decode()
         self._pop_records = pop_records
         self._state_of = state_of
         self._notify = notify
