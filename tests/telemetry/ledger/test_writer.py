@@ -487,6 +487,24 @@ def test_a_child_of_multiprocessing_with_its_own_runtime_writes_at_its_end(
     assert sums.calls == calls
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_the_thread_imports_nothing_since_a_fork_amid_it_would_leave_half_a_module(
+    kind: str, url: str, valkey: Server
+):
+    code = """
+        import sys
+        from toolops_plugins import ToolOps
+        ops = ToolOps("imports", ledger=sys.argv[1])
+        f = ops.tool(name="f")(lambda x: x)
+        f(1)
+        before = set(sys.modules)
+        ops.close()
+        print(sorted(set(sys.modules) - before))
+    """
+    process = start_python(code, url if kind == "sqlite" else valkey.url)
+    assert process.communicate()[0] == "[]\n"
+
+
 def test_reading_the_statistics_of_a_closed_runtime_starts_no_thread(url: str):
     before = len(ledger_threads())
     ops = ToolOps(ledger=url)

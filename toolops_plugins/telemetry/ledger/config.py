@@ -72,11 +72,19 @@ class Ledger:
             self.place = f"sqlite:///{path}" if path is not None else _parse_redis(url)
 
     def import_store(self) -> None:
-        """Import all that the store needs, which cannot be done any more while a process ends."""
+        """Import all that the store needs, so that the thread that writes imports nothing.
+
+        A process that ends cannot import any more, and a fork amid an import leaves half a module
+        to the child.
+        """
+        import_module("email.parser")  # for this package's version
         if self.url is not None and path_of(self.url) is not None:
             import_module("toolops_plugins.telemetry.ledger.sqlite")
             return
         import_module("toolops_plugins.telemetry.ledger.redis_store")
+        import_module("toolops_plugins.cache.redis.sockets")
+        import_module("toolops_plugins.cache.redis.host_lookup")
+        import_module("encodings.idna")  # for names of hosts
         for package in ("redis", "redis.asyncio"):
             for room in (".retry", ".sentinel", ".cluster"):
                 import_module(package + room)
