@@ -169,8 +169,11 @@ class DeadlineExceeded(CallTimeout):
 class NotCanonicalError(ToolOpsError, TypeError):
     """An argument has no canonical form, so the call has no key and bypasses the cache.
 
+    Args:
+        text: The message.
+        kind: The name of the type that has none. Default "": it is unknown.
+
     Attributes:
-        kind: The name of the type that has none, or "" if it is unknown.
         argument: The parameter; "*" or "**" before the name of one that takes the rest, "self." for
             the object of a method, "key=" or "tenant=" for what such a function returned, "model."
             for a guarded model and what it is asked; "" if it is unknown.
@@ -178,6 +181,11 @@ class NotCanonicalError(ToolOpsError, TypeError):
 
     kind = ""
     argument = ""
+
+    def __init__(self, text: str = "", *, kind: str = "") -> None:
+        super().__init__(text)
+        if kind:
+            self.kind = kind
 
 
 class CodecError(ToolOpsError):

@@ -9,6 +9,7 @@ import pytest
 from ledger_data import fill_sqlite
 
 from toolops_plugins.cli.doctor import examine
+from toolops_plugins.cli.ledger_option import find_ledger_url
 from toolops_plugins.cli.main import main
 from toolops_plugins.telemetry.ledger import open_reader
 
@@ -79,3 +80,11 @@ def test_doctor_tells_whether_the_ledger_can_be_read(ledger, tmp_path):
     assert verdict == "fail"
     environ = {"TOOLOPS_LEDGER": "redis://ann:hunter2@127.0.0.1:1?password=hunter2"}
     assert "hunter2" not in repr([*examine(environ)])
+
+
+@pytest.mark.parametrize("value", ["off", "0", "False", ""])
+def test_without_a_ledger_of_its_own_a_command_reads_that_of_the_redis(monkeypatch, value):
+    monkeypatch.setenv("TOOLOPS_LEDGER", value)
+    monkeypatch.setenv("TOOLOPS_REDIS_URL", "redis://cache")
+    assert find_ledger_url(None) == "redis://cache"
+    assert find_ledger_url("sqlite:///other.db") == "sqlite:///other.db"

@@ -21,6 +21,7 @@ MADE = {
     "CircuitOpen": lambda kind: kind("open", retry_after=2.5, cause_type="OSError", cause="down"),
     "Rejected": lambda kind: kind("not now", retry_after=1.5),
     "CallTimeout": lambda kind: kind("too slow", seconds=0.25),
+    "NotCanonicalError": lambda kind: kind("no form", kind="Thing"),
     "ToolOpsError": lambda kind: kind("trouble", 3),
 }
 """How a class is made; its subclasses are made alike unless they have a line of their own."""

@@ -246,6 +246,5 @@ def _unknown_field(owner: type, name: str, error: Exception) -> _UnknownFieldErr
     """
     place = f"{owner.__name__}.{name}"
     text = f"{place}: {error}" if isinstance(error, NotCanonicalError) else place
-    unknown = _UnknownFieldError(text)
-    unknown.kind = f"{getattr(error, 'kind', '') or type(error).__name__} in {place}"
-    return unknown
+    kind = getattr(error, "kind", "") or type(error).__name__
+    return _UnknownFieldError(text, kind=f"{kind} in {place}")

@@ -41,7 +41,6 @@ Prices: TypeAlias = PriceTable | Callable[[str, Mapping[str, Any]], float]
 _FREE = frozenset(("llamacpp", "llama_cpp", "llamafile", "lmstudio", "ollama", "ollama_chat"))
 """Providers that are programs of the user's own, whose models nobody sells."""
 
-
 _NAMED = 1_000
 """Models without a price that are named, for each runtime."""
 _named: weakref.WeakKeyDictionary[ToolOps, set[str]] = weakref.WeakKeyDictionary()

@@ -65,8 +65,8 @@ class Unknown:
         self._error = error
 
     def __toolops_key__(self) -> Any:
-        unknown = NotCanonicalError(type(self._error).__name__)
-        unknown.kind = getattr(self._error, "kind", "")
+        kind = getattr(self._error, "kind", "")
+        unknown = NotCanonicalError(type(self._error).__name__, kind=kind)
         unknown.argument = "model."
         raise unknown from self._error
 

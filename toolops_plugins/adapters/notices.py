@@ -52,7 +52,7 @@ def report_unreached_tier(logger: str, what: str, error: TierError) -> None:
 
 
 def warn_of_untold_end(ops: ToolOps, name: str) -> None:
-    """Tell, once for each name, that a stream is not kept, since it may have been cut.
+    """Warn that a stream is not kept, since it may have been cut; see :meth:`Emitter.warn`.
 
     Args:
         ops: The runtime.
@@ -62,7 +62,7 @@ def warn_of_untold_end(ops: ToolOps, name: str) -> None:
 
 
 def warn_of_changed_request(ops: ToolOps, name: str) -> None:
-    """Tell, once for each name, that what others have changed on the way is not kept.
+    """Warn that what others have changed on the way is not kept; see :meth:`Emitter.warn`.
 
     Args:
         ops: The runtime.
@@ -72,7 +72,7 @@ def warn_of_changed_request(ops: ToolOps, name: str) -> None:
 
 
 def warn_of_local_value(ops: ToolOps, name: str, place: str) -> None:
-    """Tell, once for each name, that answers are shared within this process only.
+    """Warn that answers are shared within this process only; see :meth:`Emitter.warn`.
 
     Args:
         ops: The runtime.

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from toolops_plugins.environment import OFF
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["find_ledger_url", "ledger_option"]
@@ -31,7 +32,7 @@ def find_ledger_url(ledger: str | None) -> str:
         ConfigurationError: There is none.
     """
     named = ledger or os.environ.get("TOOLOPS_LEDGER") or ""
-    url = os.environ.get("TOOLOPS_REDIS_URL") if named in ("", "off") else named
+    url = os.environ.get("TOOLOPS_REDIS_URL") if named.lower() in ("", *OFF) else named
     if not url:
         raise ConfigurationError(
             "--ledger",

@@ -22,6 +22,7 @@ from toolops_plugins.cache.redis.survey import LIVES, Survey
 from toolops_plugins.cli.audit import audit
 from toolops_plugins.cli.dashboard import dashboard
 from toolops_plugins.cli.doctor import Finding, examine, version_of
+from toolops_plugins.cli.ledger_option import find_ledger_url, ledger_option
 from toolops_plugins.cli.redis_namespace import RedisNamespace, key_bytes
 from toolops_plugins.cli.report import report
 from toolops_plugins.cli.semantic_index import index_of
@@ -172,7 +173,7 @@ def _format_line(finding: Finding, mark: str, style: str) -> Text:
     help="With --since: tell calls apart by tool, model, agent, kind or namespace; may be repeated."
     "  [default: tool]",
 )
-@click.option("--ledger", metavar="URL", help="Default: TOOLOPS_LEDGER, or the Redis.")
+@ledger_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def stats(
     redis_url: str | None,
@@ -186,7 +187,6 @@ def stats(
 ) -> int:
     """Count the entries of a namespace in Redis; with --since, the calls in the ledger."""
     if since is not None or ledger is not None:
-        from toolops_plugins.cli.ledger_option import find_ledger_url  # noqa: PLC0415 - as below
         from toolops_plugins.cli.ledger_stats import show_ledger_stats  # noqa: PLC0415 - the other half needs none
 
         url = find_ledger_url(ledger or redis_url)

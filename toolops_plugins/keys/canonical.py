@@ -119,9 +119,10 @@ class Canon:
         try:
             return encode(value) if encode is not None else self._encode_other(value)
         except RecursionError:
-            error = NotCanonicalError("the value contains itself, or is nested too deeply")
-            error.kind = "value that contains itself, or is nested too deeply"
-            raise error from None
+            raise NotCanonicalError(
+                "the value contains itself, or is nested too deeply",
+                kind="value that contains itself, or is nested too deeply",
+            ) from None
 
     def receiver(self, value: Any) -> bytes:
         """Return canonical bytes for the ``self`` or ``cls`` of a method.
@@ -213,12 +214,11 @@ class Canon:
 
     def _refuse(self, value: Any) -> bytes:
         name = type_name(type(value))
-        error = NotCanonicalError(
+        raise NotCanonicalError(
             f"{name} has no canonical form; register an encoder with "
-            "ops.canon.register(), give it __toolops_key__(), or ignore the parameter"
+            "ops.canon.register(), give it __toolops_key__(), or ignore the parameter",
+            kind=name,
         )
-        error.kind = name
-        raise error
 
     def _encode_member(self, member: Any) -> bytes:
         """Encode the value of an enum's member, which another program may define differently.
@@ -312,9 +312,10 @@ class Canon:
     def _encode_array(self, numpy: Any, value: Any, kind: Any) -> bytes:
         dtype = value.dtype
         if dtype.hasobject or dtype.kind == "T":
-            error = NotCanonicalError("a numpy array of Python objects has no canonical form")
-            error.kind = f"{type_name(kind)} of Python objects"
-            raise error
+            raise NotCanonicalError(
+                "a numpy array of Python objects has no canonical form",
+                kind=f"{type_name(kind)} of Python objects",
+            )
         shape = b",".join(b"%d" % n for n in value.shape)
         scalar = issubclass(kind, numpy.generic)
         if kind is numpy.str_:  # an array would strip the NULs at its end

@@ -55,12 +55,11 @@ class IdentityTokens:
                 reference = weakref.ref(value, drop)
             except TypeError:
                 name = type_name(type(value))
-                error = NotCanonicalError(
+                raise NotCanonicalError(
                     f"{name} has no canonical form and cannot be told apart by a weak reference; "
-                    "give it __toolops_key__()"
-                )
-                error.kind = name
-                raise error from None
+                    "give it __toolops_key__()",
+                    kind=name,
+                ) from None
             self._tokens[address] = (reference, token)
             return token
 

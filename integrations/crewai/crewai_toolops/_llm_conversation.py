@@ -68,9 +68,8 @@ def question_of(messages: Any, *, after_tools: bool = False) -> Question:
     if isinstance(messages, str):
         return messages, [["user", None]]
     if not isinstance(messages, Sequence):
-        error = NotCanonicalError(f"{type(messages).__name__} is no conversation")
-        error.kind = type(messages).__name__
-        raise error
+        kind = type(messages).__name__
+        raise NotCanonicalError(f"{kind} is no conversation", kind=kind)
     numbers = CallNumbers(_plain)
     turns = [_turn(message, numbers) for message in messages]
     # CrewAI's own words to the model behind each result of a tool are no question.
@@ -141,9 +140,8 @@ def _text_of(block: Any) -> str | None:
 def _turn(message: Any, numbers: CallNumbers) -> list[Any]:
     """Return a message as a list: role, content, and anything else that counts."""
     if not isinstance(message, Mapping) or "role" not in message:
-        error = NotCanonicalError(f"{type(message).__name__} is no message of a conversation")
-        error.kind = type(message).__name__
-        raise error
+        kind = type(message).__name__
+        raise NotCanonicalError(f"{kind} is no message of a conversation", kind=kind)
     for name in _CALLS:
         for call in message.get(name) or ():
             numbers.add(call)

@@ -195,9 +195,10 @@ def model_identity(
     if hasattr(kind, "__toolops_key__"):
         return llm
     if any(getattr(llm, name, False) for name in _CHAINED):
-        error = NotCanonicalError("the model goes on with a conversation that its provider keeps")
-        error.kind = "conversation that its provider keeps"
-        raise error
+        raise NotCanonicalError(
+            "the model goes on with a conversation that its provider keeps",
+            kind="conversation that its provider keeps",
+        )
     address = _address(llm)  # which may be what sets the credentials
     fields = configuration.fields
     return [

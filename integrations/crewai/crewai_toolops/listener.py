@@ -264,8 +264,8 @@ def install(
     Args:
         ops: The runtime. None: :func:`toolops_plugins.get_default`.
         prices: Prices by model, as :class:`~crewai_toolops.ModelPrices` takes them, or a callable
-            over model and usage that returns money. None: published
-            prices, where the extra ``prices`` of the core is installed; else models are free.
+            over model and usage that returns money. None: published prices, where the extra
+            ``prices`` of the core is installed; else models are free.
         tool_hook: Whether a hook of CrewAI's, before each call of any tool, looks whether CrewAI's
             own cache holds its answer. Default False.
         max_calls: Calls that may be under way at once; of more, the oldest are not counted.

@@ -98,11 +98,10 @@ def _describe(schema: Any) -> Any:
 def _describe_specs(specs: Sequence[Any]) -> list[Any]:
     for spec in specs:
         if isinstance(spec.schema, dict) and "title" not in spec.schema:
-            error = NotCanonicalError(
-                "a response schema without a title gets another name in each process"
+            raise NotCanonicalError(
+                "a response schema without a title gets another name in each process",
+                kind="response schema without a title, which gets a name of its own each time",
             )
-            error.kind = "response schema without a title, which gets a name of its own each time"
-            raise error
     return [_spec_identity(spec) for spec in specs]
 
 

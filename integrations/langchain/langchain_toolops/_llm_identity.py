@@ -89,9 +89,10 @@ def model_identity(model: Any, live: LiveValues, config: RunnableConfig | None =
         return model_identity(chosen, live, config)
     if isinstance(model, RunnableBinding):
         if model.config_factories:
-            error = NotCanonicalError("the configuration of a model is made when it runs")
-            error.kind = "configuration that is made when it runs"
-            raise error
+            raise NotCanonicalError(
+                "the configuration of a model is made when it runs",
+                kind="configuration that is made when it runs",
+            )
         bound = model_identity(model.bound, live, merge_configs(config, model.config))
         kind = type(model.bound)
         return ["binding", bound, live.arguments_of(kind, model.kwargs, request_identity)]

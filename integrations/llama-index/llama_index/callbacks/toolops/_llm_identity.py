@@ -74,9 +74,10 @@ def model_identity(llm: BaseLLM, receiver: _Receiver, live: LiveValues) -> Any:
     if hasattr(type(llm), "__toolops_key__"):
         return llm
     if getattr(llm, "track_previous_responses", False):
-        error = NotCanonicalError("the model goes on with a conversation that its provider keeps")
-        error.kind = "conversation that its provider keeps"
-        raise error
+        raise NotCanonicalError(
+            "the model goes on with a conversation that its provider keeps",
+            kind="conversation that its provider keeps",
+        )
 
     def replace(value: Any) -> Any:
         if isinstance(value, BaseLLM):

@@ -61,8 +61,8 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
     Args:
         ops: The runtime. None: :func:`toolops_plugins.get_default`.
         prices: Prices by model, as :class:`~llama_index.callbacks.toolops.ModelPrices` takes them,
-            or a callable over model and usage that returns money. None: published
-            prices, where the extra ``prices`` of the core is installed; else models are free.
+            or a callable over model and usage that returns money. None: published prices,
+            where the extra ``prices`` of the core is installed; else models are free.
         max_calls: Calls that may be under way at once; of more, the oldest are not counted.
             Default 10,000.
 
