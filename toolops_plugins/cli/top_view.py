@@ -33,8 +33,6 @@ _GAP = 3
 _MANY_ERRORS = 0.1
 """The share of errors from which a row is red."""
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_QUIET = frozenset({"closed", "forced_closed", "metrics_only"})
-"""States of breakers that let calls through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,20 +262,20 @@ def _state_lines(frame: Frame, width: int) -> Iterator[Text]:
         (process, breaker)
         for process in frame.processes
         for breaker in process.breakers
-        if breaker.state not in _QUIET
+        if breaker.rejects
     ]
     for process, breaker in troubled[:3]:
         state = breaker.state.replace("_", " ")
         age = f" for {_age(breaker.since, frame.now)}" if breaker.since else ""
         facts = [breaker.error, f"{breaker.rejected:,} rejected" if breaker.rejected else ""]
         why = f" ({', '.join(filter(None, facts))})" if any(facts) else ""
-        text = f"{breaker.name} {state}{age} in {process.host}:{process.pid}{why}"
+        text = f"{breaker.name} {state}{age} in {process.label}{why}"
         yield _label("breaker", text, width, "bold red")
     if len(troubled) > 3:
         yield _label("breaker", f"... and {len(troubled) - 3} more", width, "red")
     yield _label("processes", _describe_processes(frame.processes), width)
     down = {
-        (tier.label, f"{process.host}:{process.pid}")
+        (tier.label, process.label)
         for process in frame.processes
         for tier in process.tiers
         if not tier.up

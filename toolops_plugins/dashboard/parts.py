@@ -145,7 +145,7 @@ def warn_of_clocks(now: float, states: Iterable[ProcessState]) -> None:
         )
     ahead = [state for state in states if max(state.started, state.seen) > now + _APART]
     if ahead:
-        names = ", ".join(escape(f"{state.host}:{state.pid}") for state in ahead[:5])
+        names = ", ".join(escape(state.label) for state in ahead[:5])
         st.warning(
             f"A clock has jumped: {names} wrote at a time that is still to come. Its calls "
             "of that time show up when it has come.",

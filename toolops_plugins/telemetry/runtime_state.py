@@ -36,6 +36,11 @@ class BreakerReport:
     error: str = ""
     rejected: int = 0
 
+    @property
+    def rejects(self) -> bool:
+        """True if it rejects calls: it is open, or half open and lets only some through."""
+        return self.state in ("open", "half_open", "forced_open")
+
 
 @dataclass(frozen=True, slots=True)
 class LimitReport:

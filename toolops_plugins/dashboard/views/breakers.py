@@ -35,8 +35,6 @@ _STATES: Final = {
     "closed": "closed",
 }
 
-_OPENED: Final = ("open", "forced_open", "half_open")
-
 
 def draw(view: View) -> None:
     """Draw the page once."""
@@ -54,7 +52,7 @@ def draw(view: View) -> None:
                 "for": span(view.now - breaker.since) if breaker.since else "",
                 "last error": breaker.error,
                 "rejected": breaker.rejected,
-                "process": f"{state.host}:{state.pid}",
+                "process": state.label,
                 "namespace": state.namespace,
             }
             for state, breaker in sorted(
@@ -89,7 +87,7 @@ def draw(view: View) -> None:
 
 
 def _draw_cards(states: list[ProcessState], rejected: int, view: View) -> None:
-    opened = [breaker for state in states for breaker in state.breakers if breaker.state in _OPENED]
+    opened = [breaker for state in states for breaker in state.breakers if breaker.rejects]
     waiting = sum(limit.waiting for state in states for limit in (*state.limits, *state.bulkheads))
     with st.grid(4, min_column_width=150):
         card("Breakers", f"{sum(len(state.breakers) for state in states):,}")
@@ -127,7 +125,7 @@ def _limit_rows(
                 "of": f"{limit.used:,.0f} of {limit.limit:,.0f}" if limit.limit else "",
                 "waiting": limit.waiting,
                 "next": wait(limit.seconds) if limit.seconds else "now",
-                "process": f"{state.host}:{state.pid}",
+                "process": state.label,
             }
 
 

@@ -64,12 +64,7 @@ def draw(view: View) -> None:
 
 
 def _draw_troubles(states: list[ProcessState]) -> None:
-    broken = {
-        breaker.name
-        for state in states
-        for breaker in state.breakers
-        if breaker.state in {"open", "half_open", "forced_open"}
-    }
+    broken = {breaker.name for state in states for breaker in state.breakers if breaker.rejects}
     down = {tier.label for state in states for tier in state.tiers if not tier.up}
     if broken:
         names = ", ".join(escape(name) for name in sorted(broken))

@@ -47,7 +47,7 @@ def draw(view: View) -> None:
         )
     rows: list[dict[str, Any]] = [
         {
-            "process": f"{state.host}:{state.pid}",
+            "process": state.label,
             "namespace": state.namespace,
             "version": state.version,
             "runs": span(view.now - state.started),

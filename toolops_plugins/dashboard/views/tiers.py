@@ -80,7 +80,7 @@ def _row(state: ProcessState, tier: TierState) -> dict[str, Any]:
         "entries": _of(tier.items, tier.max_items, count),
         "size": _of(tier.bytes, tier.max_bytes, size),
         "evictions": _of(tier.evictions, None, count),
-        "process": f"{state.host}:{state.pid}",
+        "process": state.label,
         "namespace": state.namespace,
     }
 
@@ -102,7 +102,7 @@ def _fullness(tier: TierState) -> float | None:
 
 def _draw_indexes(states: list[ProcessState]) -> None:
     rows = [
-        {"process": f"{state.host}:{state.pid}", "namespace": state.namespace, **_facts(state)}
+        {"process": state.label, "namespace": state.namespace, **_facts(state)}
         for state in states
         if state.index
     ]

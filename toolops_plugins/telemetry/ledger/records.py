@@ -319,6 +319,11 @@ class ProcessState:
     dropped: Mapping[str, int] = field(default_factory=dict)
     lost: int = 0
 
+    @property
+    def label(self) -> str:
+        """Its host and number, such as "web-1:4711"."""
+        return f"{self.host}:{self.pid}"
+
     def to_record(self) -> dict[str, Any]:
         """Return the state as plain JSON types."""
         return asdict(self)
