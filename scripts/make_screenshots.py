@@ -15,12 +15,12 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
-from chromium import find_chromium
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
+from browsers import open_chromium  # noqa: E402 - from the tests
 from ledger_data import fill_sqlite, write_states  # noqa: E402 - from the tests
 
 IMAGES = ROOT / "docs" / "images"
@@ -67,14 +67,10 @@ def main() -> None:
         server = subprocess.Popen([*command, "--ledger", url, "--port", str(port)])  # noqa: S603 - ours
         try:
             wait_until_up(address)
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(
-                    executable_path=find_chromium(), args=["--no-sandbox"]
-                )
+            with open_chromium() as browser:
                 for number, picture in enumerate(PICTURES):
                     write_states(path, serial=10 + number)
                     draw(browser, address, *picture)
-                browser.close()
         finally:
             server.terminate()
             server.wait()

@@ -6,9 +6,38 @@ import itertools
 from contextvars import ContextVar, Token
 from typing import Any
 
+from toolops_plugins import (
+    Bulkhead,
+    Cache,
+    CircuitBreaker,
+    Hedge,
+    RateLimit,
+    Retry,
+    Timeout,
+)
 from toolops_plugins.telemetry.events import CallEvent, CallStart, CallStep
 
-__all__ = ["Span", "Spans"]
+__all__ = ["POLICIES", "Span", "Spans"]
+
+POLICIES: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "coalesce": {"coalesce": True},
+    "cache": {"cache": Cache(ttl=60)},
+    "cache alone": {"cache": Cache(ttl=60), "coalesce": False},
+    "timeout": {"timeout": Timeout(attempt=30)},
+    "total timeout": {"timeout": Timeout(total=30), "cache": Cache(ttl=60)},
+    "hedge": {"hedge": Hedge(min_calls=1)},
+    "all": {
+        "cache": Cache(ttl=60),
+        "retry": Retry(attempts=2, wait=0),
+        "breaker": CircuitBreaker(),
+        "timeout": Timeout(attempt=20, total=30),
+        "rate_limit": RateLimit("1000/s"),
+        "bulkhead": Bulkhead(2),
+        "hedge": Hedge(min_calls=1),
+    },
+}
+"""Policies whose calls go through every part of this library."""
 
 
 class Span:

@@ -6,19 +6,12 @@ import asyncio
 import gc
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any
 
 import pytest
-from spans import Spans
+from spans import POLICIES, Spans
 
 from toolops_plugins import (
-    Bulkhead,
     Cache,
-    CircuitBreaker,
-    Hedge,
-    RateLimit,
-    Retry,
-    Timeout,
     ToolOps,
 )
 
@@ -35,26 +28,6 @@ def spans() -> Spans:
 def ops(spans: Spans) -> Iterator[ToolOps]:
     with ToolOps("hooks", sinks=[spans]) as ops:
         yield ops
-
-
-POLICIES: dict[str, dict[str, Any]] = {
-    "nothing": {},
-    "coalesce": {"coalesce": True},
-    "cache": {"cache": CACHE},
-    "cache alone": {"cache": CACHE, "coalesce": False},
-    "timeout": {"timeout": Timeout(attempt=30)},
-    "total timeout": {"timeout": Timeout(total=30), "cache": CACHE},
-    "hedge": {"hedge": Hedge(min_calls=1)},
-    "all": {
-        "cache": CACHE,
-        "retry": Retry(attempts=2, wait=0),
-        "breaker": CircuitBreaker(),
-        "timeout": Timeout(attempt=20, total=30),
-        "rate_limit": RateLimit("1000/s"),
-        "bulkhead": Bulkhead(2),
-        "hedge": Hedge(min_calls=1),
-    },
-}
 
 
 async def test_a_cancelled_call_ends(ops, spans):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextvars import ContextVar
 
 import pytest
 from callers import Latch
@@ -26,7 +25,6 @@ from toolops_plugins import (
 from toolops_plugins.fake_clock import FakeClock
 
 CACHE = Cache(ttl=60)
-OTHER: ContextVar[str] = ContextVar("test_hooks_other", default="")
 
 
 @pytest.fixture

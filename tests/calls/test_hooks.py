@@ -6,21 +6,17 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any
 
 import pytest
 from callers import Latch
 from servers import wait_for
-from spans import Spans
+from spans import POLICIES, Spans
 
 from toolops_plugins import (
-    Bulkhead,
     Cache,
     CallEvent,
-    CircuitBreaker,
     ConfigurationError,
     Hedge,
-    RateLimit,
     Retry,
     Timeout,
     ToolOps,
@@ -41,26 +37,6 @@ def spans() -> Spans:
 def ops(spans: Spans) -> Iterator[ToolOps]:
     with ToolOps("hooks", sinks=[spans]) as ops:
         yield ops
-
-
-POLICIES: dict[str, dict[str, Any]] = {
-    "nothing": {},
-    "coalesce": {"coalesce": True},
-    "cache": {"cache": CACHE},
-    "cache alone": {"cache": CACHE, "coalesce": False},
-    "timeout": {"timeout": Timeout(attempt=30)},
-    "total timeout": {"timeout": Timeout(total=30), "cache": CACHE},
-    "hedge": {"hedge": Hedge(min_calls=1)},
-    "all": {
-        "cache": CACHE,
-        "retry": Retry(attempts=2, wait=0),
-        "breaker": CircuitBreaker(),
-        "timeout": Timeout(attempt=20, total=30),
-        "rate_limit": RateLimit("1000/s"),
-        "bulkhead": Bulkhead(2),
-        "hedge": Hedge(min_calls=1),
-    },
-}
 
 
 @pytest.mark.parametrize("parts", POLICIES.values(), ids=POLICIES)

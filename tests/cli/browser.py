@@ -5,19 +5,15 @@ Not part of `make test`, since not every machine has a browser.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browsers import open_chromium
 from ledger_data import fill_sqlite
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from toolops_plugins.cli.main import main
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-from chromium import find_chromium  # noqa: E402 - a script, which is no package
 
 pytestmark = pytest.mark.allow_blocking("Playwright's loop runs in the test's own thread")
 
@@ -34,13 +30,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    path = find_chromium()
-    assert path, "make browser finds or installs one"
-    with sync_playwright() as playwright:
-        # Root may not start Chromium's own sandbox; it sees no page but ours.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with open_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

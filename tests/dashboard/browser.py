@@ -16,8 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from browsers import open_chromium
 from ledger_data import NAMESPACE, _states, fill_sqlite
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from servers import free_port, wait_for
 
 from toolops_plugins.dashboard.app import PAGES
@@ -25,10 +26,6 @@ from toolops_plugins.telemetry.ledger import Summary, open_reader
 from toolops_plugins.telemetry.ledger.records import Cell
 from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
 from toolops_plugins.telemetry.ledger.store import Batch
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-from chromium import find_chromium  # noqa: E402 - a script, which is no package
 
 pytestmark = pytest.mark.allow_blocking("Playwright's loop runs in the test's own thread")
 
@@ -61,13 +58,8 @@ def health(port: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    path = find_chromium()
-    assert path, "make browser finds or installs one"
-    with sync_playwright() as playwright:
-        # Root may not start Chromium's own sandbox; it sees no page but ours.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with open_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

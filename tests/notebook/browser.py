@@ -6,20 +6,18 @@ script and style, and a model as anywidget hands it to them.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from browsers import open_chromium
+from playwright.sync_api import Browser, Page
 
 from toolops_plugins import ToolOps
 from toolops_plugins.telemetry.html_theme import theme_css
 from toolops_plugins.telemetry.live.live_figures import Trend, figures_of
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-from chromium import find_chromium  # noqa: E402 - a script, which is no package
 
 LIVE = ROOT / "toolops_plugins" / "telemetry" / "live"
 MODEL = """
@@ -45,13 +43,8 @@ async ([script, figures]) => {
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    path = find_chromium()
-    assert path, "make browser finds or installs one"
-    with sync_playwright() as playwright:
-        # Root may not start Chromium's own sandbox; it sees no page but ours.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with open_chromium() as browser:
         yield browser
-        browser.close()
 
 
 def figures(calls: int, breakers: dict[str, str] | None = None) -> dict:
