@@ -703,7 +703,7 @@ def _carry_out(find: Callable[[], ToolOps | None], command: Command) -> None:
         breaker.force_open()
     elif command.kind == "close_breaker":
         breaker.force_closed()
-    else:
+    elif command.kind == "reset_breaker":
         breaker.reset()
 
 

@@ -161,6 +161,36 @@ def test_commands_reach_their_namespace_for_a_minute(make_store: MakeStore, name
 
 
 @pytest.mark.parametrize("make_store", ["sqlite", "redis"], indirect=True)
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"kind": "shut_down"},  # of a later version
+        {"kind": ["invalidate"]},
+        {"tags": [1]},
+        {"tags": None},
+        {"name": None},
+        {"id": 7},
+        {"sent": "now"},
+    ],
+)
+def test_commands_that_nobody_can_read_do_not_stop_the_ledger(
+    make_store: MakeStore, namespace: str, odd: dict[str, Any]
+):
+    store = make_store()
+    store.add(batch(namespace))
+    sent = store.now()
+
+    class Odd(Command):
+        def to_record(self) -> dict[str, Any]:
+            return super().to_record() | odd
+
+    store.send(Odd("invalidate", namespace, tags=("a",), id="odd", sent=sent))
+    good = Command("invalidate", namespace, tags=("b",), id="good", sent=sent)
+    store.send(good)
+    assert [*store.add(batch(namespace, serial=2))] == [good]
+
+
+@pytest.mark.parametrize("make_store", ["sqlite", "redis"], indirect=True)
 def test_threads_and_stores_add_up_exactly(make_store: MakeStore, namespace: str):
     stores = [make_store() for _ in range(4)]
     at, cell = minute_of(stores[0]), Cell(namespace, "f")

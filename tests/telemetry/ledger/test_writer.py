@@ -39,6 +39,7 @@ from toolops_plugins.telemetry.ledger import (
 )
 from toolops_plugins.telemetry.ledger.pending import PendingSums
 from toolops_plugins.telemetry.ledger.records import Cell
+from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
 from toolops_plugins.telemetry.ledger.steady_time import SteadyTime
 
 
@@ -239,7 +240,7 @@ def wait_for_reader(url: str) -> Any:
     return wait_for(find, "the ledger")
 
 
-def test_commands_are_carried_out_once_where_they_are_allowed(url: str):
+def test_commands_are_carried_out_once_where_they_are_allowed(url: str, tmp_path: Path):
     ops = ToolOps(ledger=Ledger(url, interval=0.05, allow_commands=True))
     deaf = ToolOps(ledger=Ledger(url, interval=0.05))
     runs: list[int] = []
@@ -258,6 +259,8 @@ def test_commands_are_carried_out_once_where_they_are_allowed(url: str):
     assert breaker is not None
     assert other is not None
     with wait_for_reader(url) as reader:
+        early = Command("invalidate", "default", tags=("t",), id="1", sent=reader.now() + 3_600)
+        SQLiteStore(tmp_path / "ledger.db", read_only=True).send(early)
         reader.send(Command("open_breaker", "default", "f"))
         wait_for(lambda: breaker.state == "forced_open", "the open breaker")
         breaker.reset()
@@ -265,6 +268,8 @@ def test_commands_are_carried_out_once_where_they_are_allowed(url: str):
         wait_for(lambda: breaker.state == "forced_closed", "the closed breaker")
         reader.send(Command("reset_breaker", "default", "f"))
         wait_for(lambda: breaker.state == "closed", "the breaker's own state")
+        assert guarded[0](1) == 1
+        assert runs.count(1) == 2  # a command that is not of the present time is void
         reader.send(Command("invalidate", "default", tags=("t",)))
         wait_for(lambda: guarded[0](1) == 1 and runs.count(1) == 3, "the invalidation")
         assert guarded[1](1) == 1

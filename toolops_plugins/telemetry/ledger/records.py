@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, NamedTuple, Self, TypeAlias, get_args
 
+import orjson
+
 from toolops_plugins.errors import ToolOpsError
 from toolops_plugins.quantiles import Quantiles
 from toolops_plugins.telemetry.runtime_state import BreakerReport, LimitReport, TierState
@@ -416,6 +418,28 @@ class Command:
         """Return the command of a stored record. Fields of later versions are left out."""
         found = _select_fields(cls, record)
         return cls(**{**found, "tags": tuple(found.get("tags", ()))})
+
+    @classmethod
+    def from_json(cls, records: Iterable[bytes | str]) -> list[Self]:
+        """Return the commands of stored records.
+
+        Those that this version cannot read are left out: a ledger must not fail by what somebody
+        else has put into it.
+        """
+        found = []
+        for record in records:
+            try:
+                command = cls.from_record(orjson.loads(record))
+            except (ValueError, TypeError, AttributeError):
+                continue
+            names = (command.id, command.namespace, command.name, *command.tags)
+            if (
+                command.kind in get_args(CommandKind)
+                and isinstance(command.sent, int | float)
+                and all(isinstance(name, str) for name in names)
+            ):
+                found.append(command)
+        return found
 
 
 def _select_fields(kind: Any, record: Mapping[str, Any]) -> dict[str, Any]:

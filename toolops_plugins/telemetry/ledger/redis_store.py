@@ -238,7 +238,7 @@ class RedisStore:
         if not known or now - self._listed.get(namespace, 0.0) > _NAMESPACES_EVERY:
             self._run(lambda client: client.zadd(_NAMESPACES, {namespace: now}))
             self._listed[namespace] = now
-        return [Command.from_record(orjson.loads(command)) for command in commands]
+        return Command.from_json(commands)
 
     def read(
         self, level: int, start: int, end: int, namespace: str | None = None

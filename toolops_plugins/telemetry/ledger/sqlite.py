@@ -133,7 +133,7 @@ class SQLiteStore:
                 "SELECT record FROM command WHERE namespace = ? AND sent >= ?",
                 (batch.state.namespace, now - COMMAND_SECONDS),
             )
-            return [Command.from_record(orjson.loads(record)) for (record,) in rows]
+            return Command.from_json(record for (record,) in rows)
 
     def _add(self, connection: sqlite3.Connection, batch: Batch, now: float) -> None:
         serial = connection.execute(

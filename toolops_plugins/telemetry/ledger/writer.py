@@ -317,7 +317,8 @@ class Writer:
         if self._execute is None:
             return
         for command in commands:
-            if command.id in self._executed or now - command.sent > COMMAND_SECONDS:
+            # Also if it is from later on: a clock that is set back must not keep it alive.
+            if command.id in self._executed or abs(now - command.sent) > COMMAND_SECONDS:
                 continue
             self._executed[command.id] = None
             if len(self._executed) > 1_000:
