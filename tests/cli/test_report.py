@@ -278,3 +278,17 @@ def test_a_process_is_reported_with_what_its_policies_prevented(toolops, tmp_pat
     assert prevented == {"retry": 1, "stale_if_error": 1, "fallback": 1}
     assert found["tools"]["ask"]["saved_cost"] == 0.5
     assert found["failures"] == {"ended": 0, "without": 3}
+
+
+def test_models_with_long_names_are_told_apart_in_a_narrow_terminal(toolops, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    names = ("openai:gpt-4o", "openai:gpt-4o-mini")
+    paid = Summary(outcomes={"hit": 9, "miss": 3}, saved_cost=0.000843, spent_cost=0.000421)
+    place = write(
+        tmp_path / "two.db", {Cell("shop", name): paid for name in names}, time.time() - 60
+    )
+    _, out, _ = toolops("report", "--ledger", place, "--since", "1h", "--currency", "USD")
+    table = out.partition("hit rate   coalesced")[2].partition("paid for most")[0]
+    shown = "".join(line.split("  ")[1] for line in table.splitlines() if line.startswith("  "))
+    assert all(name in shown for name in names)
+    assert "…" not in table

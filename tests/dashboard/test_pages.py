@@ -300,3 +300,19 @@ def _breaker_states(url):
     with suppress(LedgerError), open_reader(url) as reader:
         return {breaker.state for state in reader.processes() for breaker in state.breakers}
     return None  # there is no file yet
+
+
+def test_waste_leaves_out_what_only_makes_other_calls(open_page, tmp_path):
+    path = tmp_path / "ledger.db"
+    summary = Summary(outcomes={"bypass": 4}, reasons={"no_cache": 4})
+    minute = int(time.time()) // 60 * 60
+    sums = {
+        (minute, Cell("one", name)): summary.to_record() for name in ("search", "chain:researcher")
+    }
+    store = SQLiteStore(path)
+    store.add(Batch("host-1", 1, sums, (), ProcessState("host-1", "host", 1, "one")))
+    store.close()
+    test = open_page("waste", f"sqlite:///{path}")
+    assert list(test.dataframe[0].value["tool"]) == ["search"]
+    assert cards(test)["Calls that ran"] == "4"
+    assert cards(test)["Tools without a hit"] == "1 of 1"

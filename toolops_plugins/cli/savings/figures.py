@@ -12,16 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from toolops_plugins.telemetry.ledger import LedgerReader, Summary
+from toolops_plugins.telemetry.ledger.enclosing import is_counted_twice
 
 __all__ = ["Figures", "Miss", "Prevention", "collect_figures"]
 
 DAY = 86_400.0
 _HOUR = 3_600.0
 _MONTH = 365.25 / 12 * DAY
-_AROUND = ("agent:", "chain:", "crew:", "query:", "step:", "synthesizer:", "task:", "workflow:")
-"""How the names of rows begin that stand for what has made other calls, with their time."""
-_WITHIN = " (batches)"
-"""How they end of rows that stand for parts of calls, such as the batches of an embedder."""
 _RAN = ("miss", "bypass", "refresh", "error", "fallback")
 """Outcomes of calls whose function may have run."""
 _KEYLESS = frozenset(
@@ -187,7 +184,7 @@ def collect_figures(
     for (tool, model, agent), sums in reader.summaries(
         since, by=("tool", "model", "agent")
     ).items():
-        if _is_counted_twice(tool):
+        if is_counted_twice(tool):
             figures.left_out += 1
             continue
         cells.append(((tool, model, agent), sums))
@@ -211,17 +208,13 @@ def collect_figures(
     return figures
 
 
-def _is_counted_twice(tool: str) -> bool:
-    return tool.startswith(_AROUND) or tool.endswith(_WITHIN)
-
-
 def _weight(sums: Summary) -> float:
     return sums.saved_cost + sums.spent_cost
 
 
 def _trend(reader: LedgerReader, since: float, step: float) -> list[tuple[float, Summary]]:
     return [
-        (at, Summary.merge(sums for (tool,), sums in rows.items() if not _is_counted_twice(tool)))
+        (at, Summary.merge(sums for (tool,), sums in rows.items() if not is_counted_twice(tool)))
         for at, rows in reader.series(since, step=step, by=("tool",))
     ]
 

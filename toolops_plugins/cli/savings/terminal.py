@@ -120,7 +120,8 @@ def _rows(
 
 
 def _name_cell(name: str) -> Text:
-    return Text(shorten_name(printable(name), _NAME), no_wrap=True, overflow="ellipsis")
+    # In a narrow terminal a name goes on in the next line: cut off, two models look the same.
+    return Text(shorten_name(printable(name), _NAME), overflow="fold")
 
 
 def _prevention_table(figures: Figures) -> Table:

@@ -21,6 +21,7 @@ from toolops_plugins.dashboard.parts import (
 )
 from toolops_plugins.dashboard.view import View
 from toolops_plugins.telemetry.ledger import Summary
+from toolops_plugins.telemetry.ledger.enclosing import is_counted_twice
 
 _ADVICE: Final = {
     "no_cache": "Its policy has no cache: give it one, unless it has effects or must be fresh.",
@@ -42,7 +43,9 @@ _SHOWN: Final = 15
 
 def draw(view: View) -> None:
     """Draw the page once."""
-    groups = reading.summaries(view.since, by=("tool",), where=view.where)
+    found = reading.summaries(view.since, by=("tool",), where=view.where)
+    # A chain or an agent is no call to be saved; the calls of its tools and models are.
+    groups = {key: summary for key, summary in found.items() if not is_counted_twice(key[0])}
     ran = {key[0]: (_ran(summary), summary) for key, summary in groups.items()}
     ranked = sorted(
         ((name, runs, summary) for name, (runs, summary) in ran.items() if runs),
