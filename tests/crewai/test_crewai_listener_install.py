@@ -253,7 +253,7 @@ def test_events_without_what_they_should_hold(ops, caplog) -> None:
     with ToolOpsListener(ops) as listener:
         began = ToolUsageStartedEvent(tool_name="quote", tool_args={})
         began.__dict__.pop("task_id")
-        with caplog.at_level("DEBUG", logger="toolops_plugins"):
+        with caplog.at_level("DEBUG", logger="crewai_toolops"):
             listener._on_event(None, began)
         assert caplog.messages == ["ToolUsageStartedEvent was not counted: AttributeError"]
 

@@ -21,8 +21,8 @@ from toolops_plugins.errors import (
 )
 from toolops_plugins.keys.encoding_failures import describe_failure
 from toolops_plugins.policy import NOTHING
-from toolops_plugins.telemetry.emitter import StartedCall
 from toolops_plugins.telemetry.events import CallEvent, Details, Notice, NoticeKind, Outcome
+from toolops_plugins.telemetry.started_call import StartedCall
 
 __all__ = [
     "Answer",

@@ -10,7 +10,7 @@ from toolops_plugins.cache.entry import Mark
 if TYPE_CHECKING:
     from toolops_plugins.calls.plan import Plan
     from toolops_plugins.semantic.lookup import Lookup
-    from toolops_plugins.telemetry.emitter import StartedCall
+    from toolops_plugins.telemetry.started_call import StartedCall
 
 __all__ = ["Call"]
 

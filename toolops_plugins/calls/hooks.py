@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from toolops_plugins.telemetry.emitter import StartedCall
 from toolops_plugins.telemetry.events import CallEvent, CallStart, CallStep, Details, StepKind
+from toolops_plugins.telemetry.started_call import StartedCall
 
 if TYPE_CHECKING:
     from toolops_plugins.calls.call import Call

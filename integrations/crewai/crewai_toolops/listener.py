@@ -37,7 +37,7 @@ from toolops_plugins.adapters.run_events import Run, RunReporter
 
 __all__ = ["Prices", "ToolOpsListener", "install", "uninstall"]
 
-logger = logging.getLogger("toolops_plugins")
+logger = logging.getLogger("crewai_toolops")
 
 _ROLES = 1_000
 """Agents whose roles are remembered."""

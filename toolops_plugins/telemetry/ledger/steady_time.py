@@ -34,11 +34,6 @@ class SteadyTime:
         self._jumped_to: float | None = None
         self._jumped_at = 0.0
 
-    @property
-    def has_jumped(self) -> bool:
-        """True while the clock is somewhere else than is believed."""
-        return self._jumped_to is not None
-
     def read(self, clock_time: float, counter: float) -> float:
         """Return the time that is believed, in seconds since the epoch.
 
