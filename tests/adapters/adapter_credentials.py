@@ -156,7 +156,7 @@ class CredentialConformance:
         thing = object()
         assert outcomes("thing", thing, thing) == ["bypass"] * 2
         assert "of type object in " in caplog.text
-        assert ".thing has no canonical form" in caplog.text
+        assert ".thing, which has no canonical form" in caplog.text
         assert repr(thing) not in caplog.text
 
     def test_a_value_inside_of_containers_is_found(self, outcomes) -> None:

@@ -419,7 +419,7 @@ def take_rest(*rest, **options):
 
 ENDLESS = []
 ENDLESS.append(ENDLESS)
-_IS = "is or holds a _thread.lock, which has no canonical form; "
+_IS = "is or holds an object of type _thread.lock, which has no canonical form; "
 
 
 @pytest.mark.parametrize(
@@ -431,7 +431,7 @@ _IS = "is or holds a _thread.lock, which has no canonical form; "
         (take_rest, (HELD,), {}, {}, f"an argument of *rest {_IS}leave it out with ignore="),
         (take_rest, (), {"x": HELD}, {}, f"an argument of **options {_IS}leave it out with "),
         (lambda word: 1, ("a",), {}, {"cache": Cache(key=lambda word: HELD)}, "what key= returned"),
-        (Slotted().look, ("a",), {}, {}, "the object that they are methods of is or holds a"),
+        (Slotted().look, ("a",), {}, {}, "the object that they are methods of is or holds"),
         (lambda word: 1, (ENDLESS,), {}, {}, "no canonical form; leave it out with ignore="),
     ],
 )  # fmt: skip
@@ -448,7 +448,7 @@ def test_a_tenant_without_a_form_is_named(caplog):
         for word in ("a", ("a",)):  # a key that would be remembered, and one that would not
             ops.tool(name="search", cache=Cache(ttl=60))(lambda word: 1)(word)
     (line,) = caplog.messages
-    assert "what tenant= returned is or holds a _thread.lock" in line
+    assert "what tenant= returned is or holds an object of type _thread.lock" in line
 
 
 def test_the_ways_out_of_the_line_on_an_argument_work(caplog):

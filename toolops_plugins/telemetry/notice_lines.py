@@ -265,17 +265,23 @@ def _canonical_text(kind: str, place: str) -> str:
     """Return what has no canonical form, and the ways out that fit it.
 
     Args:
-        kind: The type that has none, or "".
+        kind: The type that has none, with " in " and the field of a tool or model that holds it; or
+            "".
         place: The parameter; "*" or "**" before the name of one that takes the rest; "self." for
             the object of a method; "model." for a guarded model; "key=" or "tenant=" for what these
             return; "" if unknown.
     """
-    holds = "is or holds a %(kind)s, which has no canonical form" if kind else _NO_FORM
+    kind, _, field = kind.partition(" in ")
     # A kind in several words is no type, so that nothing can be done to its class.
-    is_type = " " not in kind.partition(" in ")[0]
+    is_type = " " not in kind
+    value = "an object of type %(kind)s" if is_type else "a %(kind)s"
+    holds = f"is or holds {value}, which has no canonical form" if kind else _NO_FORM
     if place == "model.":
         advice = f"; register its type with ops.canon.register(...), or {_METHOD}"
         return f"the model, or what it is asked, {holds}{advice if is_type else ''}"
+    if field:
+        advice = f"; register its type with ops.canon.register(...), or {_METHOD}"
+        return f"it holds {value}, which has no canonical form{advice if is_type else ''}"
     if place == "self.":
         return f"the object that they are methods of {holds}; {_METHOD}"
     if place in ("key=", "tenant="):
