@@ -48,7 +48,7 @@ _lock = fork_safe(sys.modules[__name__], threading.Lock())
 
 
 class Reading(NamedTuple):
-    """What an answer says about the model that made it.
+    """The model that made an answer and its tokens, as the answer tells them.
 
     Args:
         models: The names that the model gives itself, the likeliest first.

@@ -37,7 +37,7 @@ _PROVIDERS = {
 _BEDROCK = re.compile(
     r"(^|[./])(ai21|amazon|anthropic|cohere|deepseek|meta|mistral|openai|qwen)\.[a-z]"
 )
-"""How the names of models on Amazon Bedrock look, such as "us.anthropic.claude-sonnet-4"."""
+"""The form of the names of models on Amazon Bedrock, such as "us.anthropic.claude-sonnet-4"."""
 _FOUND = 1_000
 """Models that are remembered with their prices, or as unknown."""
 

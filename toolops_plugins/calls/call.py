@@ -39,7 +39,7 @@ class Call:
     lookup: Lookup | None = None
     """The lookup in the semantic cache."""
     background = False
-    """Whether it is a refresh, for which nobody waits."""
+    """True for a refresh, for which nobody waits."""
     store_semantic = True
     """Whether the semantic cache stores the answer."""
     large = False

@@ -211,7 +211,7 @@ class Plan:
         self.kind: CallKind = "tool"
         """The kind of the callee; :meth:`describe` sets it and the two functions below."""
         self.encloses = False
-        """Whether the framework's own run of the callee happens inside of a call."""
+        """True if the framework's own run of the callee happens inside of a call."""
         self.describe_start: Callable[[tuple[Any, ...], dict[str, Any]], Details | None] | None = (
             None
         )

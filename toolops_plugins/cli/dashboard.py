@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import click
 
 from toolops_plugins.audit.text import printable
+from toolops_plugins.cli.addresses import http_address, is_loopback
 from toolops_plugins.cli.ledger_option import find_ledger_url, ledger_option
 from toolops_plugins.telemetry.ledger import LedgerError, open_reader
 
@@ -55,17 +54,9 @@ def dashboard(
     except LedgerError as error:
         # It may come later: the pages say so too, and try again.
         click.echo(f"toolops: {printable(str(error))}; the pages try again", err=True)
-    if not _is_loopback(host):
+    if not is_loopback(host):
         allowed = "see the figures and change breakers" if allow_actions else "see the figures"
         click.echo(f"toolops: everybody who reaches {host} can {allowed}", err=True)
-    shown = f"[{host}]" if ":" in host else host
-    click.echo(f"Dashboard: http://{shown}:{port} (Ctrl-C ends it)")
+    click.echo(f"Dashboard: {http_address(host, port)} (Ctrl-C ends it)")
     serve(Options(url, refresh, allow_actions), host=host, port=port, browser=browser)
     return 0
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolops_plugins.audit.text import printable
+from toolops_plugins.cli.addresses import http_address
 from toolops_plugins.cli.ledger_option import find_ledger_url, ledger_option
 from toolops_plugins.errors import ConfigurationError
 
@@ -55,8 +56,8 @@ def serve_metrics(multiproc_dir: str | None, ledger: str | None, host: str, port
         stack.callback(thread.join)
         stack.callback(server.server_close)
         stack.callback(server.shutdown)
-        shown = f"[{host}]" if ":" in host else host
-        click.echo(f"Serving {printable(place)} at http://{shown}:{server.server_port}/metrics")
+        address = http_address(host, server.server_port)
+        click.echo(f"Serving {printable(place)} at {address}/metrics")
         threading.Event().wait()
     return 0
 

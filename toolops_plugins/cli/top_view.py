@@ -37,7 +37,7 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the ledger held at one moment.
+    """The figures of the ledger at one moment.
 
     Args:
         place: The ledger's URL, without user and password.

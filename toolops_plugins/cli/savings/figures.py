@@ -54,7 +54,7 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Prevention:
-    """What one policy has prevented.
+    """The calls that one policy has made good, or has kept from being made.
 
     Args:
         policy: The policy.
@@ -157,7 +157,7 @@ class Figures:
 
     @property
     def pay_back(self) -> float | None:
-        """How many times the service has earned its cost; None without a cost."""
+        """The savings as a multiple of the service's cost; None without a cost."""
         cost = self.service_cost
         return self.total.saved_cost / cost if cost else None
 

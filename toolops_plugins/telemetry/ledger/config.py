@@ -20,7 +20,7 @@ __all__ = ["Ledger"]
 
 
 class Ledger:
-    """Where and how a runtime writes what its calls have counted.
+    """The place of a ledger, and how a runtime writes to it what its calls have counted.
 
     A background thread writes every few seconds, so a process that is killed loses at most that. It
     holds no argument, result or question: only names of tools, models and agents, numbers, and the

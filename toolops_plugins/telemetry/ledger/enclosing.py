@@ -9,9 +9,9 @@ __all__ = ["is_counted_twice"]
 _AROUND: Final = (
     "agent:", "chain:", "crew:", "query:", "step:", "synthesizer:", "task:", "workflow:",
 )  # fmt: skip
-"""How the names of rows begin that stand for what has made other calls, with their time."""
+"""Beginnings of the names of rows that stand for what has made other calls, with their time."""
 _WITHIN: Final = " (batches)"
-"""How they end of rows that stand for parts of calls, such as the batches of an embedder."""
+"""The end of the names of rows that stand for parts of calls, such as an embedder's batches."""
 
 
 def is_counted_twice(tool: str) -> bool:

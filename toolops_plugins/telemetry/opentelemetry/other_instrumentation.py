@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 Owner: TypeAlias = Literal["us", "ours", "theirs", "their span"]
-"""Who measures a call.
+"""The party that measures a call.
 
 - ``us``: nobody around it does, so this call does.
 - ``ours``: a call of this library around it, which is the same operation.
@@ -81,7 +81,7 @@ _INNER: Final = (
     ("usage_cache_read_input_tokens", names.USAGE_CACHE_READ_TOKENS),
     ("usage_cache_write_input_tokens", names.USAGE_CACHE_WRITE_TOKENS),
 )
-"""What an instrumented SDK tells whoever measures around it, and the attribute that it becomes.
+"""Facts that an instrumented SDK tells whoever measures around it, and their attributes.
 
 Settings, messages and results are left out.
 """

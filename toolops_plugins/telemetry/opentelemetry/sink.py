@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelSpans", "OpenTelemetrySink"]
 
 ModelSpans: TypeAlias = Literal["auto", "internal", "none"]
-"""Who measures the calls of models; see :class:`OpenTelemetrySink`."""
+"""The party that measures the calls of models; see :class:`OpenTelemetrySink`."""
 
 
 # Read here, since it reads files, and a sink may be made on an event loop.

@@ -15,7 +15,7 @@ from toolops_plugins.telemetry.prometheus.series import CallSeries, sound
 __all__ = ["Item", "Recorder"]
 
 Item: TypeAlias = CallEvent | CallSeries | CallStep | Notice
-"""What can be counted; of a series, the calls that wait."""
+"""An item to count; of a series, the calls that wait."""
 
 _TOKENS = {
     "input_tokens": "input",
@@ -27,7 +27,7 @@ _TOKENS = {
 
 
 class _Thread(threading.local):
-    """Whether this thread is counting just now."""
+    """A flag of each thread, which is set while the thread counts."""
 
     counts = False
 

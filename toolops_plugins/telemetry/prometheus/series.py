@@ -11,7 +11,7 @@ __all__ = ["CallSeries", "sound"]
 
 
 class CallSeries:
-    """What calls of one tool, with one outcome and from one tier, count in.
+    """The counts of the calls of one tool that had one outcome and came from one tier.
 
     A call appends its latency and adds to sums. No lock is needed: appending is atomic, and CPython
     switches threads only at calls and jumps, of which ``series.spent += price`` has none between
