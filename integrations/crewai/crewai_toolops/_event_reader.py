@@ -152,8 +152,8 @@ def _name(kind: str, source: Any, event: Any) -> str:
         name = event.crew_name
     elif kind == "task":
         task = event.task if event.task is not None else source
-        description = getattr(task, "_original_description", None)
-        name = getattr(task, "name", None) or description or getattr(task, "description", None)
+        # Never the description: written as an f-string, it holds what a user has asked.
+        name = getattr(task, "name", None) or role_of(getattr(task, "agent", None))
     else:
         name = role_of(getattr(event, "agent", None) or source)
     return " ".join(str(name or "unknown").split())

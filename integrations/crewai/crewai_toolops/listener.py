@@ -235,9 +235,9 @@ def install(
 
         install(ops, prices={"gpt-4o": (2.5, 10.0)})
 
-    The rows are "chat:<model>", "tool:<name>", "agent:<role>", "task:<name or description>" and
-    "crew:<name>", with roles and descriptions as they were written: what a kickoff fills in is no
-    part of them. Each row counts its own calls, so a crew stands beside the models that its agents
+    The rows are "chat:<model>", "tool:<name>", "agent:<role>", "task:<name>" and "crew:<name>", with
+    roles as they were written: what a kickoff fills in is no part of them. A task without a name
+    is "task:<role of its agent>", since descriptions may hold what users have asked. Each row counts its own calls, so a crew stands beside the models that its agents
     have called; but money is only ever that of models.
 
     - What a runtime counts already is not counted here: tools of ``wrap_tool`` and
