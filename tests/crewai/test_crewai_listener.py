@@ -185,7 +185,8 @@ def test_what_a_kickoff_fills_in_is_no_part_of_a_row(openai_server, llm, told) -
 def test_no_row_holds_the_description_of_a_task(openai_server, llm, told) -> None:
     asked = "Does Jane Doe owe us money?"
     agent = agent_of(llm())
-    Crew(agents=[agent], tasks=[Task(description=asked, expected_output="e", agent=agent)]).kickoff()
+    task = Task(description=asked, expected_output="e", agent=agent)
+    Crew(agents=[agent], tasks=[task]).kickoff()
     assert told.rows["task:analyst", "bypass"] == 1
     assert "Jane" not in repr(told.events)
 

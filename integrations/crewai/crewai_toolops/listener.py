@@ -235,10 +235,11 @@ def install(
 
         install(ops, prices={"gpt-4o": (2.5, 10.0)})
 
-    The rows are "chat:<model>", "tool:<name>", "agent:<role>", "task:<name>" and "crew:<name>", with
-    roles as they were written: what a kickoff fills in is no part of them. A task without a name
-    is "task:<role of its agent>", since descriptions may hold what users have asked. Each row counts its own calls, so a crew stands beside the models that its agents
-    have called; but money is only ever that of models.
+    The rows are "chat:<model>", "tool:<name>", "agent:<role>", "task:<name>" and "crew:<name>",
+    with roles as they were written: what a kickoff fills in is no part of them. A task without a
+    name is "task:<role of its agent>", since descriptions may hold what users have asked. Each row
+    counts its own calls, so a crew stands beside the models that its agents have called; but money
+    is only ever that of models.
 
     - What a runtime counts already is not counted here: tools of ``wrap_tool`` and
       ``ToolOpsMixin``, and models of ``guard_llm``, whichever runtime theirs is. Their hits and
