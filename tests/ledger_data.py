@@ -17,16 +17,14 @@ from toolops_plugins.quantiles import Quantiles
 from toolops_plugins.telemetry.ledger.levels import LEVELS
 from toolops_plugins.telemetry.ledger.records import (
     BreakerReport,
-    Cell,
-    Decisions,
     LimitReport,
     ProcessState,
     StoredNotice,
-    Summary,
     TierState,
 )
 from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
 from toolops_plugins.telemetry.ledger.store import Batch, Record, Store
+from toolops_plugins.telemetry.ledger.sums import Cell, Decisions, Summary
 
 __all__ = ["NAMESPACE", "fill", "fill_rows", "fill_sqlite", "write_states"]
 

@@ -16,9 +16,10 @@ from toolops_plugins.cli.time_span import parse_cost, parse_since
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.quantiles import Quantiles
 from toolops_plugins.telemetry.ledger import Ledger
-from toolops_plugins.telemetry.ledger.records import Cell, ProcessState, Summary
+from toolops_plugins.telemetry.ledger.records import ProcessState
 from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
 from toolops_plugins.telemetry.ledger.store import Batch
+from toolops_plugins.telemetry.ledger.sums import Cell, Summary
 
 pytestmark = pytest.mark.usefixtures("terminal")
 

@@ -23,9 +23,9 @@ from servers import free_port, wait_for
 
 from toolops_plugins.dashboard.app import PAGES
 from toolops_plugins.telemetry.ledger import Summary, open_reader
-from toolops_plugins.telemetry.ledger.records import Cell
 from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
 from toolops_plugins.telemetry.ledger.store import Batch
+from toolops_plugins.telemetry.ledger.sums import Cell
 
 pytestmark = pytest.mark.allow_blocking("Playwright's loop runs in the test's own thread")
 

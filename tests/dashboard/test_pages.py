@@ -23,9 +23,9 @@ from toolops_plugins.telemetry.ledger import (
     open_reader,
 )
 from toolops_plugins.telemetry.ledger.config import Ledger
-from toolops_plugins.telemetry.ledger.records import Cell
 from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
 from toolops_plugins.telemetry.ledger.store import Batch
+from toolops_plugins.telemetry.ledger.sums import Cell
 
 
 def texts(test, *kinds):

@@ -19,8 +19,8 @@ from toolops_plugins.telemetry.ledger import (
     open_reader,
 )
 from toolops_plugins.telemetry.ledger.levels import DAY, LEVELS, cover, retention_of
-from toolops_plugins.telemetry.ledger.records import Decisions
 from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
+from toolops_plugins.telemetry.ledger.sums import Decisions
 
 NOW = 1_800_000_123.0
 

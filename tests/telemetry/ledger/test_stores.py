@@ -19,10 +19,11 @@ from servers import Server, start_valkey, wait_for
 from toolops_plugins.cache.redis import Redis
 from toolops_plugins.telemetry.ledger import Command, LedgerError, LedgerReader, StoredNotice
 from toolops_plugins.telemetry.ledger.levels import DAY
-from toolops_plugins.telemetry.ledger.records import Cell, ProcessState
+from toolops_plugins.telemetry.ledger.records import ProcessState
 from toolops_plugins.telemetry.ledger.redis_store import RedisStore
 from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
 from toolops_plugins.telemetry.ledger.store import Batch, Record, Store
+from toolops_plugins.telemetry.ledger.sums import Cell
 
 KINDS = ("sqlite", "redis", "cluster", "sentinel")
 

@@ -38,9 +38,9 @@ from toolops_plugins.telemetry.ledger import (
     open_reader,
 )
 from toolops_plugins.telemetry.ledger.pending import PendingSums
-from toolops_plugins.telemetry.ledger.records import Cell
 from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
 from toolops_plugins.telemetry.ledger.steady_time import SteadyTime
+from toolops_plugins.telemetry.ledger.sums import Cell
 
 
 class Notices:

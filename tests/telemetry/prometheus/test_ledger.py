@@ -18,9 +18,9 @@ from toolops_plugins.telemetry.ledger import (
     Summary,
     TierState,
 )
-from toolops_plugins.telemetry.ledger.records import Cell, Decisions
 from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore
 from toolops_plugins.telemetry.ledger.store import Batch
+from toolops_plugins.telemetry.ledger.sums import Cell, Decisions
 from toolops_plugins.telemetry.prometheus.ledger import ledger_registry
 
 CELL = Cell("shop", "quote")

@@ -3,16 +3,13 @@
 from toolops_plugins.telemetry.ledger.config import Ledger
 from toolops_plugins.telemetry.ledger.reader import LedgerReader, open_reader
 from toolops_plugins.telemetry.ledger.records import (
-    DIMENSIONS,
     Command,
     CommandKind,
-    Decisions,
-    Dimension,
     LedgerError,
     ProcessState,
     StoredNotice,
-    Summary,
 )
+from toolops_plugins.telemetry.ledger.sums import DIMENSIONS, Decisions, Dimension, Summary
 from toolops_plugins.telemetry.runtime_state import BreakerReport, LimitReport, TierState
 
 __all__ = [

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from toolops_plugins.telemetry.ledger.levels import LEVELS
-from toolops_plugins.telemetry.ledger.records import Cell
 from toolops_plugins.telemetry.ledger.store import Record, add_record
+from toolops_plugins.telemetry.ledger.sums import Cell
 
 __all__ = ["PendingSums"]
 

@@ -14,17 +14,9 @@ import orjson
 from toolops_plugins import check
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.telemetry.ledger.levels import MINUTE, cover
-from toolops_plugins.telemetry.ledger.records import (
-    DIMENSIONS,
-    Cell,
-    Command,
-    Decisions,
-    Dimension,
-    ProcessState,
-    StoredNotice,
-    Summary,
-)
+from toolops_plugins.telemetry.ledger.records import Command, ProcessState, StoredNotice
 from toolops_plugins.telemetry.ledger.store import Store
+from toolops_plugins.telemetry.ledger.sums import DIMENSIONS, Cell, Decisions, Dimension, Summary
 from toolops_plugins.telemetry.ledger.urls import open_store
 
 __all__ = ["Key", "LedgerReader", "open_reader"]

@@ -27,7 +27,6 @@ from toolops_plugins.cache.redis.url import Target, parse
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.telemetry.ledger.levels import DAY, retention_of
 from toolops_plugins.telemetry.ledger.records import (
-    Cell,
     Command,
     LedgerError,
     ProcessState,
@@ -43,6 +42,7 @@ from toolops_plugins.telemetry.ledger.store import (
     Batch,
     by_level,
 )
+from toolops_plugins.telemetry.ledger.sums import Cell
 
 if TYPE_CHECKING:
     from toolops_plugins.cache.redis import Redis

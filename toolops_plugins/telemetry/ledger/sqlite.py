@@ -16,7 +16,6 @@ import orjson
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.telemetry.ledger.levels import DAY, LEVELS, retention_of
 from toolops_plugins.telemetry.ledger.records import (
-    Cell,
     Command,
     LedgerError,
     ProcessState,
@@ -34,6 +33,7 @@ from toolops_plugins.telemetry.ledger.store import (
     add_record,
     by_level,
 )
+from toolops_plugins.telemetry.ledger.sums import Cell
 
 __all__ = ["SQLiteStore"]
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from toolops_plugins.telemetry.ledger.levels import DAY, LEVELS
-from toolops_plugins.telemetry.ledger.records import Cell, Command, ProcessState, StoredNotice
+from toolops_plugins.telemetry.ledger.records import Command, ProcessState, StoredNotice
+from toolops_plugins.telemetry.ledger.sums import Cell
 
 __all__ = [
     "COMMAND_SECONDS",

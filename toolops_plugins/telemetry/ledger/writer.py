@@ -21,7 +21,6 @@ from toolops_plugins.telemetry.ledger.levels import MINUTE
 from toolops_plugins.telemetry.ledger.pending import PendingSums
 from toolops_plugins.telemetry.ledger.process_end import close_at_child_exit, close_at_exit
 from toolops_plugins.telemetry.ledger.records import (
-    Cell,
     Command,
     LedgerError,
     ProcessState,
@@ -29,6 +28,7 @@ from toolops_plugins.telemetry.ledger.records import (
 )
 from toolops_plugins.telemetry.ledger.steady_time import SteadyTime, read_counter
 from toolops_plugins.telemetry.ledger.store import COMMAND_SECONDS, Batch, Record, Store
+from toolops_plugins.telemetry.ledger.sums import Cell
 from toolops_plugins.telemetry.ledger.tally import plain_name
 from toolops_plugins.telemetry.runtime_state import LimitReport, RuntimeState
 
