@@ -47,7 +47,8 @@ from toolops_plugins.policy import CircuitBreaker, Policy, RateLimit
 from toolops_plugins.resilience.retry import RetryBudget
 from toolops_plugins.storage import Storage
 from toolops_plugins.telemetry.emitter import Emitter
-from toolops_plugins.telemetry.events import CallEvent, SinkLike
+from toolops_plugins.telemetry.events import CallEvent, Notice, SinkLike
+from toolops_plugins.telemetry.outside_events import clean_event
 from toolops_plugins.telemetry.stats import Stats
 from toolops_plugins.wrapping.decorators import Decorators
 from toolops_plugins.wrapping.planner import Planner
@@ -614,11 +615,20 @@ class ToolOps(Decorators, Closing):
         the runtime is not active.
 
         Args:
-            event: The event; its namespace is replaced by that of this runtime.
+            event: The event; its namespace is replaced by that of this runtime. A number that is
+                not finite or negative counts as 0.
+
+        Raises:
+            ConfigurationError: A part of the event has a wrong type, or its outcome is unknown.
         """
         if not self._shared.active:
             return
-        event = event._replace(namespace=self.namespace)
+        event, wrong = clean_event(event._replace(namespace=self.namespace))
+        if wrong:
+            started = self.clock.time()
+            self._emitter.notice(
+                Notice("bypass", event.name, "price_invalid", started, self.namespace, wrong)
+            )
         self._stats.recorder(event.name).record(event)
         if self._emitter.active:
             self._emitter.emit(event)

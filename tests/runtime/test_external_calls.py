@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from toolops_plugins import Cache, CallEvent, ConfigurationError, RateLimit, RateLimited, ToolOps
 from toolops_plugins.policy import NOTHING
+from toolops_plugins.telemetry.events import Notice
+from toolops_plugins.telemetry.ledger import open_reader
 from toolops_plugins.testing import FakeClock
+
+
+class KeepsNotices:
+    """A sink that keeps notices."""
+
+    def __init__(self, notices: list[Notice]) -> None:
+        self.on_notice = notices.append
+
+    def on_call(self, event: CallEvent) -> None: ...
 
 
 @pytest.fixture
@@ -95,3 +110,48 @@ async def test_a_value_may_be_kept_for_a_time_of_its_own_on_a_loop(ops, clock):
     await aside.astore_for(10, "long", "a")
     clock.advance(5.0)
     assert await aside.alookup("a") == "long"
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -1.0, 10**400, "secret", None, True])
+@pytest.mark.parametrize("field", ["price", "latency", "saved_price", "attempts", "worked"])
+def test_a_number_that_is_no_amount_counts_as_none(field: str, number: Any, tmp_path: Path):
+    notices: list[Notice] = []
+    ops = ToolOps(ledger=f"sqlite:///{tmp_path / 'ledger.db'}", sinks=[KeepsNotices(notices)])
+    ops.tell(CallEvent("ask", "miss", 0.5, price=2.0)._replace(**{field: number}))
+    ops.tell(CallEvent("ask", "miss", 0.5, price=1.0))
+    ops.close()
+    assert ops.stats()["ask"].calls == 2
+    assert ops.stats()["ask"].spent == (1.0 if field == "price" else 3.0)
+    with open_reader(f"sqlite:///{tmp_path / 'ledger.db'}") as reader:
+        (sums,) = reader.summaries(reader.now() - 600, by=()).values()
+    assert (sums.calls, sums.spent_cost) == (2, ops.stats()["ask"].spent)
+    assert [notice.detail for notice in notices] == ["price_invalid"] * field.endswith("price")
+    assert "secret" not in str(notices)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": None}, {"name": 5}, {"outcome": "weird"}, {"outcome": None}, {"tier": 1},
+        {"reason": object()}, {"error": ValueError()}, {"details": 5}, {"semantic": []},
+    ],
+)  # fmt: skip
+def test_an_event_of_a_wrong_form_is_refused_in_one_line(wrong: dict[str, Any]):
+    ops = ToolOps()
+    with pytest.raises(ConfigurationError, match="^event: needs a"):
+        ops.tell(CallEvent("ask", "miss", 0.5)._replace(**wrong))
+    assert ops.stats().total.calls == 0
+
+
+def test_details_that_cannot_be_written_stop_no_ledger(tmp_path: Path):
+    class Silent:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    ops = ToolOps(ledger=url)
+    semantic = {"verdict": Silent(), "max_error": Silent()}
+    ops.tell(CallEvent("ask", "miss", 0.5, details={"model": Silent()}, semantic=semantic))
+    ops.close()
+    with open_reader(url) as reader:
+        assert list(reader.summaries(reader.now() - 600, by=("model",))) == [("Silent",)]

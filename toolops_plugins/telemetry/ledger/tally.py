@@ -25,7 +25,10 @@ def plain_name(name: Any) -> str:
     """Return a name as text that every store takes, of bounded length; "" for None."""
     if name is None:
         return ""
-    text = str(name)[:_LONGEST_NAME]
+    try:
+        text = str(name)[:_LONGEST_NAME]
+    except Exception:  # noqa: BLE001 - details may hold any object
+        text = type(name).__name__[:_LONGEST_NAME]
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
@@ -251,7 +254,7 @@ def _add_tokens(cell: _CellTally, details: Mapping[str, Any]) -> None:
 
 def _add_decision(cell: _CellTally, semantic: Mapping[str, Any]) -> None:
     """Add a decision of the semantic cache; see :class:`Decisions`."""
-    verdict = str(semantic.get("verdict", ""))
+    verdict = plain_name(semantic.get("verdict"))
     if not verdict:
         return
     cell.add("dv", verdict)
@@ -260,7 +263,7 @@ def _add_decision(cell: _CellTally, semantic: Mapping[str, Any]) -> None:
         cell.add("ds" if verdict in _SERVED else "dr", str(round(100 * min(similarity, 1.0))))
     bound = semantic.get("max_error")
     if bound is not None:
-        cell.add("db", f"{bound:g}" if isinstance(bound, int | float) else str(bound))
+        cell.add("db", f"{bound:g}" if isinstance(bound, int | float) else plain_name(bound))
     risk = semantic.get("risk")
     if verdict in _SERVED and isinstance(risk, int | float) and 0 <= risk <= 1:
         cell.add("dn", "estimated", risk)
