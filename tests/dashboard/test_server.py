@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import signal
 import socket
 import subprocess
@@ -62,6 +64,8 @@ def test_ctrl_c_ends_it_cleanly(ledger):
         try:
             wait_for(lambda: _answer(port, "/_stcore/health") == "ok", "the dashboard", 40)
             page = _answer(port, "/")
+            hosts = ("localhost", "127.0.0.1", "evil.example")
+            opened = [_open_websocket(port, host) for host in hosts]
             # It listens at the address that was asked for, and at no other.
             with (
                 pytest.raises(ConnectionRefusedError),
@@ -73,7 +77,24 @@ def test_ctrl_c_ends_it_cleanly(ledger):
             out, err = process.communicate(timeout=40)
     assert "<title>" in page
     assert f"Dashboard: http://127.0.0.1:{port}" in out
-    assert (process.returncode, err) == (0, "")
+    # The last one is a page that has given its own name this machine's address.
+    assert opened == [101, 101, 403]
+    (refused,) = err.splitlines()
+    assert "evil.example" in refused
+    assert process.returncode == 0
+
+
+def _open_websocket(port, host):
+    origin = f"{host}:{port}"
+    headers = {"Host": origin, "Origin": f"http://{origin}", "Sec-WebSocket-Version": "13"}
+    headers |= {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "A" * 22 + "==",
+    }
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as client:
+        client.request("GET", "/_stcore/stream", headers=headers)
+        return client.getresponse().status
 
 
 def _answer(port, path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +12,8 @@ from toolops_plugins.dashboard import options
 from toolops_plugins.errors import ConfigurationError, TierError
 
 __all__ = ["check_port", "serve"]
+
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 _SETTINGS: Final[dict[str, Any]] = {
     # Nothing leaves this machine, and nobody is asked for an address.
@@ -71,6 +74,10 @@ def serve(
     # Of wildcards, Streamlit would ask a server in the internet for this machine's address.
     if host not in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not listened at
         settings["browser.serverAddress"] = host
+    # A page in the internet may give its own name this machine's address, and so reach what
+    # listens for this machine alone. Behind a proxy, the variable names the proxy's host.
+    if host in _LOOPBACK and "STREAMLIT_SERVER_ALLOWED_HOSTS" not in os.environ:
+        settings["server.allowedHosts"] = list(_LOOPBACK)
     # Before the application reads them, and stronger than files that Streamlit finds here.
     config.get_config_options(force_reparse=True, options_from_flags=settings)
     flags = {name.replace(".", "_"): value for name, value in settings.items()}
