@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 
 from toolops_plugins.adapters.prices import PriceTable, TokenPrice
+from toolops_plugins.adapters.raw_usage import MODEL_FIELDS, read_field, read_usage
 
 __all__ = ["ModelPrices", "TokenPrice", "model_of", "usage_of"]
-
-_INPUT = (
-    "input_tokens",
-    "prompt_tokens",
-    "prompt_token_count",
-    "inputTokens",
-    "prompt_eval_count",
-)
-_OUTPUT = (
-    "output_tokens",
-    "completion_tokens",
-    "candidates_token_count",
-    "outputTokens",
-    "eval_count",
-)
-_TOTAL = ("total_tokens", "total_token_count", "totalTokens")
-_MODEL = ("model", "model_name", "model_version", "modelVersion", "modelId")
 
 
 class ModelPrices(PriceTable):
@@ -66,12 +49,12 @@ def usage_of(result: Any) -> dict[str, Any] | None:
     """
     for response in _responses(result):
         raw = response.raw
-        told = [_of(raw, name) for name in ("usage", "usage_metadata", "usageMetadata")]
+        told = [read_field(raw, name) for name in ("usage", "usage_metadata", "usageMetadata")]
         beside = [response.additional_kwargs]
         if isinstance(response, ChatResponse):
             beside.append(response.message.additional_kwargs)
         for each in (*told, *beside, raw):
-            usage = None if each is None or each == {} else _usage(each)
+            usage = None if each is None or each == {} else read_usage(each)
             if usage is not None:
                 return usage
     return None
@@ -80,7 +63,7 @@ def usage_of(result: Any) -> dict[str, Any] | None:
 def model_of(result: Any) -> list[str]:
     """Return the names that the model has given itself in a response, or a stream's responses."""
     raws = [response.raw for response in _responses(result) if response.raw is not None]
-    names = [_of(raw, name) for raw in raws for name in _MODEL]
+    names = [read_field(raw, name) for raw in raws for name in MODEL_FIELDS]
     return [name for name in dict.fromkeys(names) if isinstance(name, str) and name]
 
 
@@ -91,41 +74,3 @@ def _responses(result: Any) -> list[ChatResponse | CompletionResponse]:
         found = [each for each in result if isinstance(each, ChatResponse | CompletionResponse)]
         return found[::-1]
     return []
-
-
-def _usage(told: Any) -> dict[str, Any] | None:
-    tokens = _count(told, _INPUT)
-    output = _count(told, _OUTPUT)
-    total = _count(told, _TOTAL)
-    if not tokens and not output and not total:
-        return None  # several integrations write zeros for what their provider does not tell
-    usage: dict[str, Any] = {}
-    # Anthropic does not count what it has read from its cache, or written to it, as input.
-    extra = _count(told, ("cache_read_input_tokens",)) or 0
-    written = _count(told, ("cache_creation_input_tokens",)) or 0
-    if tokens is not None:
-        usage["input_tokens"] = tokens + extra + written
-    if output is not None:
-        usage["output_tokens"] = output
-    summed = usage.get("input_tokens", 0) + (output or 0)
-    usage["total_tokens"] = total or summed
-    details = _of(told, "prompt_tokens_details") or _of(told, "input_tokens_details")
-    cached = extra or _count(details, ("cached_tokens",)) or 0
-    parts = {"cache_read": cached, "cache_creation": written}
-    if any(parts.values()):
-        usage["input_token_details"] = {name: count for name, count in parts.items() if count}
-    return usage
-
-
-def _count(told: Any, names: tuple[str, ...]) -> int | None:
-    counts = (_of(told, name) for name in names)
-    return next((each for each in counts if type(each) is int and each >= 0), None)
-
-
-def _of(thing: Any, name: str) -> Any:
-    """Return a field of what is a mapping or an object, or None."""
-    if thing is None:
-        return None
-    if isinstance(thing, Mapping):
-        return thing.get(name)
-    return getattr(thing, name, None)
