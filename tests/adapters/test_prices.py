@@ -11,8 +11,8 @@ import pytest
 
 from toolops_plugins import Cache, ConfigurationError, Policy, ToolOps
 from toolops_plugins.adapters.model_costs import ModelCosts, ModelCounter, Reading
-from toolops_plugins.adapters.prices import PriceTable, TokenPrice
-from toolops_plugins.adapters.published_prices import find_published_price
+from toolops_plugins.prices.published_prices import find_published_price
+from toolops_plugins.prices.tables import PriceTable, TokenPrice
 
 USAGE = {"input_tokens": 1_000, "output_tokens": 100}
 GPT_4O = 0.0035
@@ -194,7 +194,8 @@ assert "genai_prices" in sys.modules
 
 
 def test_a_call_costs_nothing_without_the_extra(ops, monkeypatch, caplog):
-    from toolops_plugins.adapters import model_costs, published_prices
+    from toolops_plugins.adapters import model_costs
+    from toolops_plugins.prices import published_prices
 
     for module in (model_costs, published_prices):
         monkeypatch.setattr(module, "has_published_prices", lambda: False)

@@ -11,8 +11,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from toolops_plugins.adapters.model_costs import ModelCosts, model_details
-from toolops_plugins.adapters.prices import PriceTable
 from toolops_plugins.policy.policy import PriceLike
+from toolops_plugins.prices.tables import PriceTable
 from toolops_plugins.runtime import ToolOps
 from toolops_plugins.telemetry.events import CallKind
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from toolops_plugins.adapters.fallback_answers import Substitute
 from toolops_plugins.adapters.invalid_answers import ends_invalid, valid_or_not
-from toolops_plugins.adapters.prices import PriceTable
-from toolops_plugins.adapters.published_prices import has_published_prices
 from toolops_plugins.adapters.signals import Signal
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import Policy
 from toolops_plugins.policy.policy import PriceLike
+from toolops_plugins.prices.published_prices import has_published_prices
+from toolops_plugins.prices.tables import PriceTable
 from toolops_plugins.runtime import ToolOps
 from toolops_plugins.telemetry.events import CallKind
 
@@ -52,7 +52,7 @@ class Reading(NamedTuple):
 
     Args:
         models: The names that the model gives itself, the likeliest first.
-        usage: Its tokens, as :class:`~toolops_plugins.adapters.prices.TokenPrice` takes them. None:
+        usage: Its tokens, as :class:`~toolops_plugins.prices.tables.TokenPrice` takes them. None:
             not known.
         provider: The provider. Default "": not known.
     """
@@ -91,7 +91,7 @@ class ModelCosts:
 
         Args:
             models: The names that the model goes by, the likeliest first.
-            usage: Its tokens, as :class:`~toolops_plugins.adapters.prices.TokenPrice` takes them.
+            usage: Its tokens, as :class:`~toolops_plugins.prices.tables.TokenPrice` takes them.
             provider: The provider, as the framework calls it. Default "": not known.
         """
         if not usage or self._is_free:
@@ -276,7 +276,7 @@ def token_details(usage: Mapping[str, Any] | None, *, saved: bool = False) -> De
     """Return the tokens of a call as details of its event.
 
     Args:
-        usage: Its tokens, as :class:`~toolops_plugins.adapters.prices.TokenPrice` takes them.
+        usage: Its tokens, as :class:`~toolops_plugins.prices.tables.TokenPrice` takes them.
         saved: Whether a cache has answered, so that they were not spent again. Default False.
     """
     if not usage:

@@ -85,7 +85,7 @@ class RunReporter:
         Args:
             run: The run.
             models: The names that the model goes by, that which was asked for first.
-            usage: Its tokens, as :class:`~toolops_plugins.adapters.prices.TokenPrice` takes them.
+            usage: Its tokens, as :class:`~toolops_plugins.prices.tables.TokenPrice` takes them.
         """
         # What the answer says is the model that was paid for; what was asked for may be an alias.
         return self._costs.price([*models[1:], *models[:1]], usage, run.provider)

@@ -31,9 +31,9 @@ from toolops_plugins.adapters.installation import Installation
 from toolops_plugins.adapters.internals import check
 from toolops_plugins.adapters.model_guard import guard_of
 from toolops_plugins.adapters.options import runtime_of
-from toolops_plugins.adapters.prices import TokenPrice
 from toolops_plugins.adapters.run_events import Prices as AnyPrices
 from toolops_plugins.adapters.run_events import Run, RunReporter
+from toolops_plugins.prices.tables import TokenPrice
 
 __all__ = ["Prices", "ToolOpsListener", "install", "uninstall"]
 

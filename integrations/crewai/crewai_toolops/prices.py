@@ -8,7 +8,7 @@ from typing import Any
 from crewai.events.types.llm_events import LLMCallCompletedEvent
 from crewai.types.usage_metrics import UsageMetrics
 
-from toolops_plugins.adapters.prices import PriceTable, TokenPrice
+from toolops_plugins.prices.tables import PriceTable, TokenPrice
 
 __all__ = ["ModelPrices", "TokenPrice", "names_of", "usage_of"]
 

@@ -15,7 +15,7 @@ from langchain_core.outputs import (
 )
 
 from toolops_plugins.adapters.model_costs import Reading
-from toolops_plugins.adapters.prices import PriceTable, TokenPrice
+from toolops_plugins.prices.tables import PriceTable, TokenPrice
 
 __all__ = ["ModelPrices", "TokenPrice", "model_of", "read_result", "usage_of"]
 

@@ -38,9 +38,9 @@ from llama_index.callbacks.toolops.prices import ModelPrices, model_of, usage_of
 from toolops_plugins import ToolOps
 from toolops_plugins.adapters.internals import check, fork_safe
 from toolops_plugins.adapters.options import runtime_of
-from toolops_plugins.adapters.prices import TokenPrice
 from toolops_plugins.adapters.run_events import Prices as AnyPrices
 from toolops_plugins.adapters.run_events import RunReporter
+from toolops_plugins.prices.tables import TokenPrice
 
 __all__ = ["Calls", "Prices"]
 

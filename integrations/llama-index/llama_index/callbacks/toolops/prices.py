@@ -6,8 +6,8 @@ from typing import Any
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 
-from toolops_plugins.adapters.prices import PriceTable, TokenPrice
-from toolops_plugins.adapters.raw_usage import MODEL_FIELDS, read_field, read_usage
+from toolops_plugins.prices.raw_usage import MODEL_FIELDS, read_field, read_usage
+from toolops_plugins.prices.tables import PriceTable, TokenPrice
 
 __all__ = ["ModelPrices", "TokenPrice", "model_of", "usage_of"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
-from toolops_plugins.adapters.prices import PriceTable, TokenPrice
-from toolops_plugins.adapters.raw_usage import MODEL_FIELDS, read_field, read_usage
+from toolops_plugins.prices.raw_usage import MODEL_FIELDS, read_field, read_usage
+from toolops_plugins.prices.tables import PriceTable, TokenPrice
 
 __all__ = ["ModelPrices", "TokenPrice"]
 
-_logger: Final = logging.getLogger(__name__)
+_logger: Final = logging.getLogger("toolops_plugins.prices")
 _USAGES: Final = ("usage", "usage_metadata", "usageMetadata")
 _NAMED: Final = 1_000
 """Models without a price that are remembered, so that each is named once."""

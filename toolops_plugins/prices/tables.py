@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolops_plugins import check
-from toolops_plugins.adapters.published_prices import find_published_price
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.prices.published_prices import find_published_price
 
 __all__ = ["PriceTable", "TokenPrice"]
 
