@@ -39,13 +39,13 @@ def clean_event(event: CallEvent) -> tuple[CallEvent, str]:
     for field in ("details", "semantic"):
         if not isinstance(getattr(event, field), Mapping | None):
             raise ConfigurationError("event", f"needs a mapping as its {field}")
-    wrong = {name: 0 for name in _NUMBERS if not _is_amount(getattr(event, name))}
+    wrong: dict[str, Any] = {name: 0 for name in _NUMBERS if not _is_amount(getattr(event, name))}
     if not wrong:
         return event, ""
     prices = [getattr(event, name) for name in ("price", "saved_price") if name in wrong]
     # Text may be somebody's secret; the name of its type is not.
     told = [str(each) if isinstance(each, int | float) else type(each).__name__ for each in prices]
-    return event._replace(**wrong), ", ".join(told)  # type: ignore[arg-type]  # all are numbers
+    return event._replace(**wrong), ", ".join(told)
 
 
 def _is_amount(value: Any) -> bool:
