@@ -422,7 +422,7 @@ def test_what_is_changed_for_each_user_is_answered_to_each(run, order, openai_se
     look = Broken(failures=0).tool
     for user in ("ann", "bob"):
         assert run(Changing(user), order, tools=[look]) == f"You serve {user}, {user}"
-    told = set(notices.reasons)  # for the model, and for the tool
+    told = set(notices.reasons) - {"price_unknown"}  # for the model, and for the tool
     assert told == (set() if order == "around" else {"request_changed"})
 
 
@@ -435,4 +435,4 @@ def test_what_is_not_changed_is_stored(run, order, openai_server, ops):
         assert run(Changing(None), order, tools=[broken.tool]) == "done"
     assert broken.runs == 1
     assert len(openai_server.requests) == 2
-    assert notices.reasons == []
+    assert set(notices.reasons) <= {"price_unknown"}
