@@ -15,6 +15,7 @@ def keep_kernels_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
     """Let kernels write their files where nobody else does, and announce themselves on loopback."""
     for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"):
         patch.setenv(name, str(folder / name.lower()))
+    patch.delenv("MPLBACKEND", raising=False)  # importing streamlit sets one that draws no picture
     patch.setenv("MPLCONFIGDIR", str(folder / "matplotlib"))
     patch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 
