@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -198,6 +199,8 @@ def in_child(work: Callable[[], bool]) -> int:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(10)  # ends a child that hangs
         code = 0 if work() else 2
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(code)
 

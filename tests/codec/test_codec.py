@@ -248,6 +248,11 @@ def test_what_json_would_change_comes_back_at_every_depth(edge: Any) -> None:
         assert mark(through_bytes(CODEC, value)) == mark(value)
 
 
+def test_two_nans_in_a_set_stay_two():
+    value = {(float("nan"),), (float("nan"),)}
+    assert len(CODEC.decode(CODEC.encode(value))) == len(value) == 2
+
+
 @given(values)
 def test_every_supported_value_comes_back_exactly(value: Any) -> None:
     wanted = mark(value)

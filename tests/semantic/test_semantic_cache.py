@@ -382,7 +382,7 @@ def test_a_forked_child_reads_and_does_not_disturb(cache):
 def test_a_child_forked_amid_calls_answers_from_memory_and_says_so(tmp_path):
     with ToolOps("t", semantic=SemanticCache(tmp_path)) as ops:
 
-        @ops.readonly(semantic=Semantic(on="question"), tags=["all"])
+        @ops.readonly(semantic=Semantic(on="question", threshold=0.9), tags=["all"])
         def ask(question: str) -> str:
             return question.upper()
 

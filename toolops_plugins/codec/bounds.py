@@ -5,7 +5,6 @@ Anybody who can write to a store may plant bytes there. Values over a bound are 
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DECIMAL_DIGITS",
-    "FLOATS",
     "INT_BITS",
     "MAX_DEPTH",
     "MAX_VALUE_BYTES",
@@ -26,6 +24,7 @@ __all__ = [
     "is_within_bounds",
     "read_complex",
     "read_decimal",
+    "read_float",
     "read_int",
 ]
 
@@ -36,8 +35,8 @@ DECIMAL_DIGITS: Final = 100_000
 PATH_CHARACTERS: Final = 1 << 15
 MAX_DEPTH: Final = 250
 """Levels at which a value that contains itself is given up; orjson writes 253 of its own."""
-FLOATS: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-"""The floats that JSON does not hold; ``float()`` takes quadratic time for many digits."""
+_FLOATS: Final = frozenset({"nan", "inf", "-inf"})
+"""The floats that JSON does not hold."""
 
 _DECIMAL_EXPONENT = 100_000  # a planted 1e999999999 becomes a gigabyte when it is formatted
 _HASHED = 1_000  # members of a set or dict from which on their hashes are looked at
@@ -45,6 +44,17 @@ _ALIKE = 100  # members of a set or dict that may share one hash
 _SMALL = 64 * 1024  # bytes of JSON whose memory is not worth looking at
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _FEW_STRINGS = 100_000
+
+
+def read_float(text: str) -> float:
+    """Return a float that JSON does not have.
+
+    Each nan is an object of its own: of equal tuples with one and the same nan a set keeps one.
+    Other texts are refused, since ``float()`` takes quadratic time for many digits.
+    """
+    if text not in _FLOATS:
+        raise KeyError(text)
+    return float(text)
 
 
 def read_int(text: str) -> int:

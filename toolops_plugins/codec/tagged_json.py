@@ -110,7 +110,7 @@ class TaggedJson:
         self._read: dict[str, Callable[..., Any]] = {
             "s": lambda text: read_base64(text).decode("utf-8", "surrogatepass"),
             "i": bounds.read_int,
-            "f": bounds.FLOATS.__getitem__,
+            "f": bounds.read_float,
             "c": bounds.read_complex,
             "b": read_base64,
             "B": lambda text: bytearray(read_base64(text)),
