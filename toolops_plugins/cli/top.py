@@ -19,6 +19,7 @@ from rich.live import Live
 from toolops_plugins.cli.ledger_option import find_ledger_url, ledger_option
 from toolops_plugins.cli.time_span import parse_since
 from toolops_plugins.cli.top_view import KEYS, SORTS, Frame, read_frame, screen
+from toolops_plugins.closing import SyncClosing
 from toolops_plugins.telemetry.ledger import DIMENSIONS, LedgerError, open_reader
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _follow(source: _Source, console: Console, interval: float, sort: str) -> No
                 due = time.monotonic() + interval
 
 
-class _Source:
+class _Source(SyncClosing):
     """The ledger, which may be out of reach for a while.
 
     Args:
@@ -151,17 +152,6 @@ class _Source:
         reader, self._reader = self._reader, None
         if reader is not None:
             reader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class _Keys:

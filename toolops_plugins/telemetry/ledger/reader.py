@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Final, Self, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 from uuid import uuid4
 
 import orjson
 
 from toolops_plugins import check
+from toolops_plugins.closing import SyncClosing
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.telemetry.ledger.levels import MINUTE, cover
 from toolops_plugins.telemetry.ledger.records import Command, ProcessState, StoredNotice
@@ -44,7 +44,7 @@ def open_reader(url: str) -> LedgerReader:
     return LedgerReader(open_store(url))
 
 
-class LedgerReader:
+class LedgerReader(SyncClosing):
     """Reads what processes have written to a ledger; see :func:`open_reader`.
 
     It makes no runtime. Every method asks the store anew, so figures are at most as old as the last
@@ -212,17 +212,6 @@ class LedgerReader:
     def close(self) -> None:
         """Release connections."""
         self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"LedgerReader({self.place!r})"
