@@ -227,31 +227,18 @@ class ToolOps(Decorators, Closing):
         tier = self._storage.first_redis
         if ledger is False or (ledger is None and (tier is None or self.clock is not SYSTEM_CLOCK)):
             return None
-        from toolops_plugins.telemetry.ledger.config import Ledger  # noqa: PLC0415 - rarely needed
-        from toolops_plugins.telemetry.ledger.writer import Writer  # noqa: PLC0415 - the same
+        from toolops_plugins.telemetry.ledger.opening import open_writer  # noqa: PLC0415 - rarely needed
 
-        chosen = Ledger() if ledger is None else ledger
-        if not isinstance(chosen, Ledger):
-            raise ConfigurationError(
-                "ledger", f"must be a URL, a Ledger, False or None, not {type(chosen).__name__}"
-            )
-        if chosen.url is None and tier is None:
-            raise ConfigurationError("ledger", "needs a URL, since there is no Redis tier")
-        chosen.import_store()
         found = weakref.ref(self)
-        writer = Writer(
-            partial(chosen.open_store, tier),
-            chosen.place if chosen.url is not None or tier is None else tier.place,
+        writer = open_writer(
+            ledger,
+            tier,
             self.namespace,
-            self._stats.pop_records,
+            self._stats,
+            self._emitter,
             partial(_state_of, found),
-            self._emitter.notice,
-            partial(_carry_out, found) if chosen.allow_commands else None,
-            interval=chosen.interval,
-            max_pending=chosen.max_pending,
+            partial(_execute, found),
         )
-        self._stats.tally(writer.wake)
-        self._emitter.watch(writer.on_notice)
         weakref.finalize(self, writer.end).atexit = False
         return writer
 
@@ -558,8 +545,8 @@ class ToolOps(Decorators, Closing):
         It takes no I/O: what only a server knows is None.
         """
         from toolops_plugins.telemetry.runtime_state import (  # noqa: PLC0415 - for exporters only
-            BreakerReport,
             RuntimeState,
+            list_breakers,
             list_bulkheads,
             list_limits,
             list_tiers,
@@ -568,15 +555,7 @@ class ToolOps(Decorators, Closing):
         entries = None if self.semantic is None else self.semantic.entries_in_memory
         return RuntimeState(
             self.namespace,
-            tuple(
-                BreakerReport(
-                    name,
-                    breaker.state,
-                    error=breaker.cause_type or "",
-                    rejected=breaker.rejections,
-                )
-                for name, breaker in self.breakers.items().items()
-            ),
+            list_breakers(self.breakers.items()),
             list_tiers(self._tiers.all, [label for label, _ in tuple(self._tiers.failing)]),
             {} if entries is None else {"entries": entries},
             self._emitter.dropped,
@@ -698,23 +677,12 @@ def _state_of(find: Callable[[], ToolOps | None]) -> RuntimeState | None:
     return None if runtime is None else runtime.state()
 
 
-def _carry_out(find: Callable[[], ToolOps | None], command: Command) -> None:
-    """Carry out a command of a reader of the ledger."""
+def _execute(find: Callable[[], ToolOps | None], command: Command) -> None:
+    from toolops_plugins.telemetry.ledger.opening import execute_command  # noqa: PLC0415 - as its writer
+
     runtime = find()
-    if runtime is None:
-        return
-    if command.kind == "invalidate":
-        runtime.invalidate(command.tags)
-        return
-    breaker = runtime.breakers.find(command.name)
-    if breaker is None:  # of another process
-        return
-    if command.kind == "open_breaker":
-        breaker.force_open()
-    elif command.kind == "close_breaker":
-        breaker.force_closed()
-    elif command.kind == "reset_breaker":
-        breaker.reset()
+    if runtime is not None:
+        execute_command(command, runtime.breakers.find, runtime.invalidate)
 
 
 def all_runtimes() -> tuple[ToolOps, ...]:

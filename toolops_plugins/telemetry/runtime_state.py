@@ -12,6 +12,7 @@ __all__ = [
     "RuntimeState",
     "StateSource",
     "TierState",
+    "list_breakers",
     "list_bulkheads",
     "list_limits",
     "list_tiers",
@@ -109,6 +110,16 @@ class RuntimeState:
 
 StateSource: TypeAlias = Callable[[], RuntimeState | None]
 """Returns the present state of a runtime, or None if the runtime is gone."""
+
+
+def list_breakers(breakers: Mapping[str, Any]) -> tuple[BreakerReport, ...]:
+    """Return the states of circuit breakers by name."""
+    return tuple(
+        BreakerReport(
+            name, breaker.state, error=breaker.cause_type or "", rejected=breaker.rejections
+        )
+        for name, breaker in breakers.items()
+    )
 
 
 def list_tiers(tiers: Iterable[Any], failing: Iterable[str]) -> tuple[TierState, ...]:
