@@ -15,7 +15,7 @@ from availability import HAS_CREWAI
 from toolops_plugins.telemetry.log import SHARED_LOG
 
 pytest.register_assert_rewrite("adapters.adapter_vectors")
-pytest_plugins = ["guards", "servers", "commands", "exported_telemetry"]
+pytest_plugins = ["guards", "servers", "commands", "exported_telemetry", "spans"]
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = {"test_benchmarks.py", "test_notebooks.py", "test_demo.py"}

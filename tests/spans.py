@@ -6,6 +6,8 @@ import itertools
 from contextvars import ContextVar, Token
 from typing import Any
 
+import pytest
+
 from toolops_plugins import (
     Bulkhead,
     Cache,
@@ -17,7 +19,7 @@ from toolops_plugins import (
 )
 from toolops_plugins.telemetry.events import CallEvent, CallStart, CallStep
 
-__all__ = ["POLICIES", "Span", "Spans"]
+__all__ = ["POLICIES", "Span", "Spans", "spans"]
 
 POLICIES: dict[str, dict[str, Any]] = {
     "nothing": {},
@@ -127,3 +129,9 @@ class Spans:
             assert span.event.name == span.start.name
             assert span.event.kind == span.start.kind
         return self.spans
+
+
+@pytest.fixture
+def spans() -> Spans:
+    """A sink that makes spans."""
+    return Spans()

@@ -20,11 +20,6 @@ OTHER: ContextVar[str] = ContextVar("test_hooks_other", default="")
 
 
 @pytest.fixture
-def spans() -> Spans:
-    return Spans()
-
-
-@pytest.fixture
 def ops(spans: Spans) -> Iterator[ToolOps]:
     with ToolOps("hooks", sinks=[spans]) as ops:
         yield ops

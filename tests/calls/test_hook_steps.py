@@ -28,11 +28,6 @@ CACHE = Cache(ttl=60)
 
 
 @pytest.fixture
-def spans() -> Spans:
-    return Spans()
-
-
-@pytest.fixture
 def ops(spans: Spans) -> Iterator[ToolOps]:
     with ToolOps("hooks", sinks=[spans]) as ops:
         yield ops

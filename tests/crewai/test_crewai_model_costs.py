@@ -8,17 +8,11 @@ from typing import Any
 import pytest
 from crewai import LLM, Agent, Crew, Task
 from crewai.events.event_bus import crewai_event_bus
+from model_costs import MONEY, reply_with_tokens
 
 from crewai_toolops import ModelPrices, ToolOpsListener, guard_llm
 from toolops_plugins import ToolOps
 
-TOKENS = {
-    "prompt_tokens": 1_000,
-    "completion_tokens": 100,
-    "total_tokens": 1_100,
-    "prompt_tokens_details": {"cached_tokens": 400},
-}
-MONEY = (600 * 2.5 + 400 * 1.25 + 100 * 10) / 1e6
 KNOWN = {"model": "gpt-4o", "provider": "openai"}
 ROLE = "Expert in {topic}"
 
@@ -38,8 +32,7 @@ def events(ops):
 
 @pytest.fixture
 def server(openai_server):
-    openai_server.reply = lambda _: {"content": "It is Paris.", "usage": TOKENS}
-    return openai_server
+    return reply_with_tokens(openai_server)
 
 
 def chat(server: Any, **more: Any) -> Any:

@@ -9,6 +9,7 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
+from model_costs import MONEY, TOKENS, reply_with_tokens
 
 from langchain_toolops import (
     ModelPrices,
@@ -21,13 +22,6 @@ from langchain_toolops import (
 )
 from toolops_plugins import ToolOps
 
-TOKENS = {
-    "prompt_tokens": 1_000,
-    "completion_tokens": 100,
-    "total_tokens": 1_100,
-    "prompt_tokens_details": {"cached_tokens": 400},
-}
-MONEY = (600 * 2.5 + 400 * 1.25 + 100 * 10) / 1e6
 MODEL = {"model": "gpt-4o", "provider": "openai"}
 SPENT = {"input_tokens": 1_000, "output_tokens": 100, "cache_read_tokens": 400}
 SAVED = {"saved_input_tokens": 1_000, "saved_output_tokens": 100}
@@ -48,8 +42,7 @@ def events(ops):
 
 @pytest.fixture
 def server(openai_server):
-    openai_server.reply = lambda _: {"content": "It is Paris.", "usage": TOKENS}
-    return openai_server
+    return reply_with_tokens(openai_server)
 
 
 def chat(server: Any, **more: Any) -> ChatOpenAI:

@@ -10,6 +10,7 @@ from llama_calls import read, user
 from llama_index.core.callbacks import CallbackManager
 from llama_index.embeddings.openai import OpenAIEmbedding
 from llama_index.llms.openai import OpenAI
+from model_costs import MONEY, reply_with_tokens
 
 from llama_index.callbacks.toolops import (
     ModelPrices,
@@ -17,36 +18,14 @@ from llama_index.callbacks.toolops import (
     guard_embedding,
     guard_llm,
 )
-from toolops_plugins import ToolOps
 
-TOKENS = {
-    "prompt_tokens": 1_000,
-    "completion_tokens": 100,
-    "total_tokens": 1_100,
-    "prompt_tokens_details": {"cached_tokens": 400},
-}
-MONEY = (600 * 2.5 + 400 * 1.25 + 100 * 10) / 1e6
 WITH_USAGE = {"stream_options": {"include_usage": True}}
 KNOWN = {"model": "gpt-4o", "provider": "openai"}
 
 
 @pytest.fixture
-def ops():
-    with ToolOps("costs") as made:
-        yield made
-
-
-@pytest.fixture
-def events(ops):
-    found = []
-    ops.add_sink(found.append)
-    return found
-
-
-@pytest.fixture
 def server(openai_server):
-    openai_server.reply = lambda _: {"content": "It is Paris.", "usage": TOKENS}
-    return openai_server
+    return reply_with_tokens(openai_server)
 
 
 def chat(server: Any, **more: Any) -> OpenAI:

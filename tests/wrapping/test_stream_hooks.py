@@ -35,11 +35,6 @@ POLICIES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def spans() -> Spans:
-    return Spans()
-
-
-@pytest.fixture
 def ops(spans: Spans) -> Iterator[ToolOps]:
     with ToolOps("hooks", sinks=[spans]) as ops:
         yield ops
