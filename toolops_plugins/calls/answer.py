@@ -183,7 +183,7 @@ def end_abandoned_call(call: Call) -> None:
         error = sys.exception()
         call.error = call.error or ("GeneratorExit" if error is None else type(error).__name__)
         latency = call.plan.shared.clock.monotonic() - call.began
-        start.end(_event(call, "error", latency))
+        start.end(_event(call, "error", latency, _price(call)))
 
 
 def record_pending(call: Call) -> None:
@@ -216,7 +216,7 @@ def _count(call: Call, outcome: Outcome, answer: Answer | None, value: Any) -> N
     asked_cache = call.key is not None and outcome not in ("bypass", "refresh")
     event = None
     if shared.emitter.active or plan.stats.tally is not None:
-        event = _event(call, outcome, latency, answer, saved_latency, saved_price, value)
+        event = _event(call, outcome, latency, price, answer, saved_latency, saved_price, value)
     plan.stats.count(
         outcome, latency, call.attempts, price, saved_latency, saved_price, tier, asked_cache,
         call.reason, event,
@@ -247,6 +247,7 @@ def _event(
     call: Call,
     outcome: Outcome,
     latency: float,
+    price: float,
     answer: Answer | None = None,
     saved_latency: float = 0.0,
     saved_price: float = 0.0,
@@ -268,7 +269,7 @@ def _event(
             saved_price,
             None if call.key is None else call.key.hex(),
             call.tags,
-            _price(call),
+            price,
             call.attempts,
             call.reason,
             call.error,
